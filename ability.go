@@ -1,0 +1,124 @@
+package martsync
+
+import (
+	"context"
+	"io"
+	"iter"
+	"net/http"
+)
+
+// The interfaces in this file are optional abilities of sources and destinations, found by
+// type assertion as io.WriterTo is.
+
+// A Checker is a Source or Destination that can test its configuration, credentials and
+// permissions without changing anything.
+type Checker interface {
+	Check(ctx context.Context) []Finding
+}
+
+// A Finding is one line of `martsync check`.
+type Finding struct {
+	Subject string `json:"subject"` // what was tested: "credentials", "stream leads"
+	OK      bool   `json:"ok"`
+	Detail  string `json:"detail"`         // what was found
+	Hint    string `json:"hint,omitempty"` // what to do if it is not OK
+}
+
+// A Lookuper is a Source that can read single records by id.
+type Lookuper interface {
+	// Lookup reads the records with these ids. Fields are column or vendor names; none
+	// means all. Ids that do not exist are left out of the result. A stream that cannot
+	// be looked up is ErrUnsupported.
+	Lookup(ctx context.Context, stream string, ids, fields []string) (Schema, iter.Seq2[*Records, error], error)
+}
+
+// A Caller is a Source that can make an authenticated call under its limits.
+type Caller interface {
+	// Call sends a request to a path of the vendor's API. The caller closes the body.
+	Call(ctx context.Context, method, path string, body io.Reader) (*http.Response, error)
+}
+
+// A Meter is a Source that counts what it spends.
+type Meter interface {
+	Usage() []Usage
+}
+
+// Usage is the state of one vendor limit, as far as this process knows.
+type Usage struct {
+	Name  string `json:"name"`           // "API calls", "export bytes", "export jobs"
+	Unit  string `json:"unit"`           // "calls", "bytes", "jobs"
+	Spent int64  `json:"spent"`          // by this source since it was opened
+	Today int64  `json:"today"`          // by everyone in the vendor's quota day, if the vendor told; else -1
+	Limit int64  `json:"limit,omitzero"` // a day, of the whole account; 0: none known
+}
+
+// A Viewer is a Source that suggests views over its streams.
+type Viewer interface {
+	Views(ctx context.Context) ([]View, error)
+}
+
+// A View is a derived table that a source suggests in neutral terms and SQL destinations
+// write in their own.
+type View struct {
+	Name        string
+	Description string
+	From        string       // a stream; its alias is "a"
+	Join        *Join        // a second stream; its alias is "b"
+	Where       []Condition  // all must hold
+	Columns     []ViewColumn // what the view shows
+	Distinct    bool
+}
+
+// A Join adds a second stream to a view.
+type Join struct {
+	Stream string
+	Anti   bool        // keep rows of From that have no partner; else keep all of them (a left join)
+	On     [][2]string // pairs of columns: of From, of Stream
+}
+
+// A Condition compares a column of From with a value.
+type Condition struct {
+	Column string
+	Op     string // "=", "is not null"
+	Value  int64
+}
+
+// A ViewColumn is one column of a view.
+type ViewColumn struct {
+	Name   string
+	Joined bool   // from Join.Stream rather than From
+	Column string // the column of that stream
+	Key    string // if set, Column holds a JSON object and this is the member wanted
+	Type   Type   // of the member; String if zero
+}
+
+// A TableReader is a Destination whose tables can be read back.
+type TableReader interface {
+	// ReadTable yields the rows of a stream's table, in no particular order, with the
+	// columns of the stored table; Records.Deleted is set where the table has _deleted.
+	ReadTable(ctx context.Context, stream string) (Schema, iter.Seq2[*Records, error], error)
+}
+
+// A Definer is a Destination whose tables and views are made by SQL.
+type Definer interface {
+	// TableStatements returns the SQL that would create the table of s and the system tables.
+	TableStatements(s Schema) []string
+	// ViewStatements returns the SQL that creates the views, those that make sense for the
+	// tables that exist, and the generic view "metadata".
+	ViewStatements(ctx context.Context, views []View) ([]string, error)
+	// Exec runs the statements in one transaction.
+	Exec(ctx context.Context, statements []string) error
+}
+
+// A HistoryReader is a Destination that keeps the ledger and the log where they can be read.
+type HistoryReader interface {
+	// Ledger yields the ledger rows of a stream ("" for all), oldest first.
+	Ledger(ctx context.Context, stream string) iter.Seq2[LedgerEntry, error]
+}
+
+// A LedgerEntry is a row of the ledger: a window of a stream, committed by a sync.
+type LedgerEntry struct {
+	Stream string
+	Sync   string
+	Window Window
+}
