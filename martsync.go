@@ -91,6 +91,12 @@ type Batch struct {
 	// (Writer.Stage); they become visible with the next cursor that is not unverified.
 	Unverified bool
 
+	// Discard says that all rows since the last verified cursor turned out wrong, for
+	// example because a file failed its checksum: the engine drops them, the staged ones
+	// too (Writer.Discard), forgets their windows and notes, and remembers Cursor, from
+	// where the stream will yield them anew. Such a batch has no records.
+	Discard bool
+
 	// Bytes is how many bytes of the vendor's payload this batch came from.
 	Bytes int64
 }
@@ -170,9 +176,13 @@ type Writer interface {
 	// next Commit. A destination that cannot stage returns ErrUnsupported and changes nothing.
 	Stage(ctx context.Context, c Commit) error
 
+	// Discard drops every row since the last commit, the staged ones included, together
+	// with what came with them. The writer can be written to again.
+	Discard(ctx context.Context) error
+
 	// Commit makes the rows since the last commit, the staged ones included, and
-	// everything in c visible in one transaction, or nothing. After an error nothing may be assumed: close, open
-	// again, and Cursor says which way it went.
+	// everything in c visible in one transaction, or nothing. After an error nothing may be
+	// assumed: close, open again, and Cursor says which way it went.
 	Commit(ctx context.Context, c Commit) error
 
 	// Close drops what is neither staged nor committed.
