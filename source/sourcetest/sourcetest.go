@@ -1,0 +1,49 @@
+// Package sourcetest is the laws that every source obeys, as a test suite. A source's own
+// tests call Run with its simulator behind it and add what is particular to it. The laws
+// spell out what the comments of martsync.Stream and martsync.Batch and docs/design.md
+// promise.
+package sourcetest
+
+import (
+	"testing"
+
+	"github.com/martsync/martsync"
+)
+
+// A Setup reaches one account whose records do not change while the suite reads them.
+type Setup struct {
+	// Open opens a source on the account, as another process would. Its Env is the caller's
+	// but for the clock, which must be Clock.
+	Open func(t testing.TB) martsync.Source
+
+	// Clock is what the suite waits on for exports and quotas. It should be virtual.
+	Clock martsync.Clock
+
+	// Streams are the names of the streams to test. None: all.
+	Streams []string
+
+	// Span bounds the reads. The zero Span reads everything.
+	Span martsync.Span
+
+	// MaxCursors bounds at how many cursors of a stream reading is resumed; they are spread
+	// evenly. 0: at all of them.
+	MaxCursors int
+}
+
+// Run tests the laws, each on a setup of its own.
+func Run(t *testing.T, setup func(t testing.TB) Setup) {
+	for _, l := range []struct {
+		name string
+		test func(t *testing.T, s Setup)
+	}{
+		{"streams are listed alike", listed},
+		{"batches are well-formed", wellFormed},
+		{"reading resumes at every cursor", resumes},
+		{"reading resumes at the end", resumesAtEnd},
+		{"a batch may be destroyed when it is given back", borrowed},
+		{"a read can be cancelled and left at every step", cancelled},
+		{"streams are read side by side", sideBySide},
+	} {
+		t.Run(l.name, func(t *testing.T) { l.test(t, setup(t)) })
+	}
+}
