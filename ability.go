@@ -22,6 +22,7 @@ type Finding struct {
 	OK      bool   `json:"ok"`
 	Detail  string `json:"detail"`         // what was found
 	Hint    string `json:"hint,omitempty"` // what to do if it is not OK
+	Err     error  `json:"-"`              // the error behind it, whose Kind decides the exit code; may be nil
 }
 
 // A Lookuper is a Source that can read single records by id.

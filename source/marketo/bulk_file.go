@@ -1,0 +1,321 @@
+package marketo
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/csvfile"
+)
+
+const (
+	// cursorEvery is how many bytes of a file there are between two cursors to resume from.
+	cursorEvery = 4 << 20
+
+	// emptyCell stands for "no value" in the vendor's files, whatever the type.
+	// Marketo REST API, Bulk Extract.
+	emptyCell = "null"
+
+	// parsersMost is how many goroutines parse a file at most. Each takes about 16 MB, and two keep
+	// up with any connection.
+	parsersMost = 2
+
+	// headerMost bounds the first line of a file: an account may have thousands of fields.
+	headerMost = 4 << 20
+)
+
+// A badFile is a file that cannot be what the vendor meant to deliver.
+type badFile struct {
+	why      string
+	download bool // downloading it again may help
+}
+
+func (b *badFile) Error() string { return b.why }
+
+// deliver yields the file of the first window and, when the whole of it has been checked
+// against what the vendor promised, its row for the ledger.
+//
+// Before the check the rows carry unverified cursors: the engine may put them by, but not
+// show them. A file that fails the check is taken back and downloaded once more; if it fails
+// again, its job is made anew.
+func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
+	j := p.Jobs[0]
+	if j.Taken {
+		if err := r.prove(ctx, spec, p, j); err != nil || j.ID == "" {
+			return err
+		}
+	}
+	if j.Rows != nil && *j.Rows == 0 && j.File == nil {
+		// What the file of an empty job looks like, or whether there is one, is not documented.
+		return r.finish(ctx, spec, p, j, filePosition{}, "")
+	}
+	d, err := newDownload(ctx, j, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		j.Calls++
+		body, _, err := r.src.client.file(ctx, spec.object.path(j.ID, "file.json"), offset)
+		return body, err
+	})
+	if err != nil {
+		return &martsync.Error{Kind: martsync.Data, Op: "marketo: resume " + r.schema.Stream, Err: err}
+	}
+	defer d.Close()
+	end, err := r.records(ctx, spec, p, j, d)
+	sum := ""
+	if err == nil {
+		sum, err = j.verify(end, d)
+	}
+	bad, isBad := errors.AsType[*badFile](err)
+	switch {
+	case isBad:
+		return r.rejected(ctx, p, j, bad)
+	case errors.Is(err, errGone):
+		return r.gone(ctx, spec, p, j)
+	case err != nil:
+		return err
+	}
+	if d.cuts > 0 {
+		r.note("download", "the download of job %s broke off and was resumed, %d times", j.ID, d.cuts)
+	}
+	return r.finish(ctx, spec, p, j, end, sum)
+}
+
+// records yields the records of a file from where j.File says. It returns the position at the
+// end of the file.
+func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *download) (filePosition, error) {
+	at, o := filePosition{}, csvfile.Options{
+		Columns: spec.columns, Null: emptyCell, Workers: min(runtime.GOMAXPROCS(0), parsersMost), AllowExtra: true,
+	}
+	if o.Columns == nil {
+		o.Columns = r.schema.Columns
+	}
+	if j.File != nil {
+		at = *j.File
+		header, err := r.header(ctx, spec, p, j)
+		if err != nil {
+			return at, err
+		}
+		o.Header, o.StartLine = header, at.Rows
+	}
+	var w *rowWriter
+	if spec.convert != nil {
+		w = newRowWriter(r, j.ID)
+	}
+	base, last, replaced := at.Offset, at.Offset, int64(0)
+	checked := j.File != nil
+	for chunk, err := range csvfile.Read(ctx, d, o) {
+		if err != nil {
+			return at, readError(ctx, d, err)
+		}
+		if !checked {
+			if err := checkHeader(j, chunk.Header, p.wanted(spec)); err != nil {
+				return at, err
+			}
+			checked = true
+		}
+		end := base + chunk.Offset
+		b := martsync.Batch{Records: chunk.Records, Quarantined: chunk.Quarantined, Bytes: end - at.Offset}
+		for i := range b.Quarantined {
+			b.Quarantined[i].Job = j.ID
+		}
+		at.Offset = end
+		at.Rows += chunk.Rows
+		at.Bad += int64(len(chunk.Quarantined))
+		replaced += chunk.Replaced
+		if w != nil {
+			w.quarantined = append(w.quarantined, b.Quarantined...)
+			if err := spec.convert(w, chunk.Records); err != nil {
+				return at, err
+			}
+			at.Out += w.rows
+			at.Bad += w.bad
+			w.rows, w.bad = 0, 0
+			n := b.Bytes
+			b = w.batch()
+			b.Bytes = n
+		} else {
+			at.Out += chunk.Rows - int64(len(chunk.Quarantined))
+			if chunk.Records.Len == 0 {
+				b.Records = nil
+			}
+		}
+		if b.Records == nil && len(b.Quarantined) == 0 {
+			continue
+		}
+		if end-last >= cursorEvery && b.Records != nil {
+			m := d.hash.mark(end)
+			at.Hashed, at.Hash, last = m.at, m.state, end
+			f := at
+			j.File = &f
+			b.Cursor, b.Unverified = r.pos.cursor(), true
+		}
+		if err := r.send(b); err != nil {
+			return at, err
+		}
+		if w != nil {
+			w.reset()
+		}
+	}
+	if d.err != nil {
+		return at, d.err
+	}
+	if replaced > 0 {
+		r.note("text", "job %s: %d invalid UTF-8 sequences replaced", j.ID, replaced)
+	}
+	return at, nil
+}
+
+// readError tells apart what can go wrong while a file is read.
+func readError(ctx context.Context, d *download, err error) error {
+	switch {
+	case d.err != nil:
+		return d.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case martsync.KindOf(err) == martsync.Data:
+		return &badFile{why: err.Error(), download: true}
+	}
+	return err
+}
+
+// prove makes sure that a job found in the vendor's list is the one that was meant, before
+// anything of it is delivered. A file without a header proves nothing.
+func (r *run) prove(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	h, err := r.firstLine(ctx, spec, j)
+	if err != nil && !errors.Is(err, errGone) && !errors.Is(err, errNoHeader) {
+		return err
+	}
+	if err != nil || sign(h) != j.Sign {
+		return r.retry(ctx, p, j, "it was found in the vendor's list, and its header does not show that it is ours", false)
+	}
+	j.Taken, r.dirty = false, true
+	return r.remember()
+}
+
+// errNoHeader is a file whose first line cannot be read.
+var errNoHeader = errors.New("there is no header")
+
+// firstLine fetches the header of a job's file.
+func (r *run) firstLine(ctx context.Context, spec *partSpec, j *job) ([]string, error) {
+	j.Calls++
+	body, _, err := r.src.client.file(ctx, spec.object.path(j.ID, "file.json"), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	h, err := csv.NewReader(io.LimitReader(body, headerMost)).Read()
+	if martsync.KindOf(err) == martsync.Transient {
+		return nil, err // the connection broke
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoHeader, err)
+	}
+	return h, nil
+}
+
+// header is the header of a file that is resumed after it.
+func (r *run) header(ctx context.Context, spec *partSpec, p *part, j *job) ([]string, error) {
+	if h := j.fieldOrder(r.schema.Stream, spec.name, p.wanted(spec)); sign(h) == j.Sign {
+		return h, nil
+	}
+	// The account's fields have changed since the job was created, so its header is not known.
+	h, err := r.firstLine(ctx, spec, j)
+	if err != nil && !errors.Is(err, errNoHeader) {
+		return nil, err
+	}
+	if err != nil || sign(h) != j.Sign {
+		return nil, &badFile{why: "its header has changed since the download began", download: true}
+	}
+	return h, nil
+}
+
+// checkHeader compares a header with what the job was created for.
+func checkHeader(j *job, header, wanted []string) error {
+	s := sign(header)
+	switch {
+	case s == j.Sign:
+		return nil
+	case sameFields(header, wanted):
+		j.Sign = s // another order: nothing depends on it for a job that is certainly ours
+		return nil
+	}
+	return &badFile{why: "its columns are not the ones asked for", download: true}
+}
+
+// verify compares a file that has been read to its end with what the vendor said about it.
+// It returns the checksum.
+func (j *job) verify(end filePosition, d *download) (string, error) {
+	n, raw := d.hash.total()
+	sum := hex.EncodeToString(raw)
+	switch {
+	case j.Size != nil && *j.Size != n:
+		return "", &badFile{why: fmt.Sprintf("%d bytes arrived, the vendor told %d", n, *j.Size), download: true}
+	case j.Sum != "" && j.Sum != sum:
+		return "", &badFile{why: fmt.Sprintf("the checksum is %s, the vendor told %s", sum, j.Sum), download: true}
+	case j.Rows != nil && *j.Rows != end.Rows:
+		// With the right checksum the same bytes would come again.
+		return "", &badFile{why: fmt.Sprintf("%d records arrived, the vendor told %d", end.Rows, *j.Rows), download: j.Sum == ""}
+	}
+	return sum, nil
+}
+
+// rejected takes back what was delivered of a file.
+func (r *run) rejected(ctx context.Context, p *part, j *job, bad *badFile) error {
+	if !bad.download || j.Again > 0 {
+		return r.retry(ctx, p, j, bad.why, false)
+	}
+	r.note("download", "the file of job %s is downloaded again: %s", j.ID, bad.why)
+	staged := j.File != nil || r.delivered
+	j.File, r.dirty = nil, true
+	j.Again++
+	if staged {
+		return r.discard()
+	}
+	return r.remember()
+}
+
+// gone decides about a completed job without a file.
+func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	if j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0 && j.File == nil {
+		// Twice the vendor told neither count nor size and had no file: there is nothing to export.
+		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
+		return r.finish(ctx, spec, p, j, filePosition{}, "")
+	}
+	return r.retry(ctx, p, j, "its file is gone", false)
+}
+
+// finish completes the first window: from here on its rows may be shown.
+func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, end filePosition, sum string) error {
+	w := &martsync.Window{
+		From: j.From.time(), To: j.To.time(), Job: j.ID,
+		Records: -1, Bytes: -1,
+		Parsed: end.Rows, Quarantined: end.Bad, Calls: j.Calls,
+	}
+	o := exportOptions{by: p.filterBy()}
+	if spec.types != nil {
+		o.types, _ = spec.types(ctx) // they are known: the job was created with them
+	}
+	w.Filter = filterJSON(spec.object.filter(j.window, o))
+	if j.Size != nil {
+		w.Bytes = *j.Size
+	}
+	if j.Sum != "" {
+		w.SHA256 = sum
+	}
+	switch {
+	case spec.convert != nil:
+		w.Parsed = end.Out + end.Bad // of rows; the vendor's count, of activities, has been checked
+	case j.Rows != nil:
+		w.Records = *j.Rows
+	}
+	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
+	p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
+	if p.Step += p.Step / 4; p.Step.sub(0) >= maxWindow {
+		p.Step = 0
+	}
+	r.src.env.Log.InfoContext(ctx, "window delivered", "stream", r.schema.Stream, "job", j.ID, "rows", end.Out, "bytes", end.Offset)
+	return r.send(martsync.Batch{Window: w, Cursor: r.pos.cursor()})
+}

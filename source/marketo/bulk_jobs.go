@@ -1,0 +1,515 @@
+package marketo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+const (
+	// jobsAtOnce is how many jobs the vendor works on at a time. Marketo REST API, Bulk
+	// Extract, Limits.
+	jobsAtOnce = 2
+
+	// statusEvery is the vendor's own rhythm: a status asked for sooner is the old one.
+	// Marketo REST API, Bulk Extract, Polling Job Status.
+	statusEvery = time.Minute
+
+	// statusSeldom is where the wait between two looks at a job stops growing.
+	statusSeldom = 5 * time.Minute
+
+	// Waits while the vendor's queue is full. Marketo REST API, Bulk Extract, sample code.
+	queueWait, queueWaitMost = time.Minute, 4 * time.Minute
+
+	// clockSkew is how far the vendor's clock and ours may differ.
+	clockSkew = 5 * time.Minute
+
+	// Patience with jobs. Others may fill the shared queue for hours; a job that stays
+	// queued while a later one of ours runs has been forgotten by the vendor.
+	queuedMost     = 12 * time.Hour
+	overtakenMost  = time.Hour
+	processingMost = 6 * time.Hour
+
+	// failuresMost is how many jobs in a row may come to nothing before the stream gives up for
+	// this sync. Halving 31 days to an hour takes ten.
+	failuresMost = 12
+
+	// triesMost is the same for one window, where its size is not the reason: the same file with the
+	// same fault would be exported, and counted against the quota, again and again.
+	triesMost = 3
+
+	// queuedLong is when a wait in the queue is worth a hint.
+	queuedLong = 3 * time.Hour
+)
+
+// export reads windows of a part by export jobs: it keeps the queue filled, and delivers the
+// files in the order of their windows, since a later window may hold newer versions of the
+// same records. It returns nil when everything up to the limit has been delivered.
+func (r *run) export(ctx context.Context, spec *partSpec, p *part) error {
+	for {
+		if len(p.Jobs) > 0 && p.Jobs[0].File != nil {
+			// Rows of this file may be waiting at the destination: nothing else until they are
+			// verified, or they would be committed with it.
+			if err := r.deliver(ctx, spec, p); err != nil {
+				return err
+			}
+			continue
+		}
+		if p.At >= r.limit() {
+			return nil
+		}
+		if err := r.tend(ctx); err != nil {
+			return err
+		}
+		parked, err := r.fill(ctx, spec, p)
+		if err != nil {
+			return err
+		}
+		if err := r.ask(ctx, spec, p); err != nil {
+			return err
+		}
+		r.jobs.update(r.schema.Stream, r.pos)
+		if len(p.Jobs) == 0 || p.Jobs[0].State != completed {
+			if err := r.remember(); err != nil {
+				return err
+			}
+			return r.wait(spec, p, parked)
+		}
+		if err := r.remember(); err != nil {
+			return err
+		}
+		if err := r.deliver(ctx, spec, p); err != nil {
+			return err
+		}
+	}
+}
+
+// fill starts jobs for the next windows, as many as there are places. Parked is why no more can
+// be started today, if that is so; jobs that run already are not affected by it.
+func (r *run) fill(ctx context.Context, spec *partSpec, p *part) (parked, err error) {
+	for {
+		i := slices.IndexFunc(p.Jobs, func(j *job) bool { return j.State == "" || j.State == created })
+		if i < 0 && p.end() >= r.limit() {
+			r.jobs.done(r.schema.Stream)
+			return nil, nil
+		}
+		if i >= 0 && p.Jobs[i].Wait > 0 && r.now() < p.Jobs[i].queueDue() {
+			return nil, nil
+		}
+		if r.parked != nil && r.now() < r.parkedUntil {
+			return r.parked.until(r.parkedUntil.sub(r.now())), nil
+		}
+		if !r.jobs.take(r.schema.Stream) {
+			return nil, nil
+		}
+		if i < 0 {
+			i = len(p.Jobs)
+			length := stepFor(p.Pace, r.src.cfg.Limits.exportBytes())
+			if r.longest > 0 {
+				length = min(length, r.longest)
+			}
+			if p.Step > 0 {
+				length = min(length, p.Step.sub(0))
+			}
+			p.Jobs = append(p.Jobs, &job{window: nextWindow(p.end(), r.limit(), length)})
+		}
+		j := p.Jobs[i]
+		err := r.launch(ctx, spec, p, j)
+		r.jobs.update(r.schema.Stream, r.pos)
+		switch {
+		case err == nil:
+		case isQueueFull(err):
+			j.Wait++
+			j.Asked, r.dirty = r.now(), true
+			r.src.env.Log.DebugContext(ctx, "the vendor's export queue is full", "stream", r.schema.Stream, "job", j.ID)
+			return nil, nil
+		case martsync.KindOf(err) == martsync.Quota:
+			r.parked, r.parkedUntil = &quotaError{err}, r.now().add(martsync.AfterOf(err))
+			return err, nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+// end is where the windows under way end.
+func (p *part) end() second {
+	if n := len(p.Jobs); n > 0 {
+		return p.Jobs[n-1].To
+	}
+	return p.At
+}
+
+func (j *job) queueDue() second {
+	return j.Asked.add(min(queueWait<<min(max(j.Wait-1, 0), 8), queueWaitMost))
+}
+
+// statusDue is when the job is worth another look: soon while it is young, seldom later.
+func (j *job) statusDue() second {
+	return j.Asked.add(min(max(j.Asked.sub(j.Since)/5, statusEvery), statusSeldom))
+}
+
+func isQueueFull(err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	return ok && e.Code == "1029" && strings.Contains(strings.ToLower(e.Message), "too many jobs")
+}
+
+// launch takes a window as far as the vendor's queue.
+func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	if j.ID == "" {
+		if err := r.create(ctx, spec, p, j); err != nil || j.ID == "" {
+			return err
+		}
+	} else if r.born != j && j.Wait == 0 {
+		// An earlier read may have enqueued it and died before it could write that down.
+		if err := r.look(ctx, spec, p, j); err != nil || j.State != created {
+			return err
+		}
+	}
+	v, err := r.src.enqueueJob(ctx, spec.object, j.ID)
+	j.Calls++
+	switch {
+	case errors.Is(err, errGone):
+		return r.retry(ctx, p, j, "the vendor has lost it", false)
+	case isCode(err, "1029") && !isQueueFull(err) && martsync.KindOf(err) != martsync.Quota:
+		j.State = queued // already, or beyond: its status tells
+		return r.look(ctx, spec, p, j)
+	case err != nil:
+		return err
+	}
+	j.State, j.Wait, r.dirty = queued, 0, true
+	j.Asked = r.now()
+	if v != nil && v.state() == processing {
+		j.State = processing
+	}
+	return nil
+}
+
+// create registers the export job of a window, or finds the one that an earlier read created
+// and could not write down. It returns with j.ID empty if the vendor made no usable job.
+func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	if j.Since != 0 && r.fresh != j {
+		found, err := r.adopt(ctx, spec, j)
+		if err != nil || found {
+			return err
+		}
+	}
+	options := exportOptions{}
+	if spec.types != nil {
+		types, err := spec.types(ctx)
+		if err != nil {
+			return err
+		}
+		options.types = types
+	}
+	for {
+		// The intention first: from here on a crash leaves at most one job that nobody knows.
+		fields := p.wanted(spec)
+		if j.Since == 0 || j.Sign != sign(j.fieldOrder(r.schema.Stream, spec.name, fields)) {
+			j.Since = r.now()
+			j.Sign = sign(j.fieldOrder(r.schema.Stream, spec.name, fields))
+			r.fresh, r.dirty = j, true
+			if err := r.remember(); err != nil {
+				return err
+			}
+		}
+		options.by = p.filterBy()
+		v, err := r.register(ctx, spec, j, fields, options)
+		if err != nil {
+			if r.adjust(spec, p, fields, err) {
+				continue
+			}
+			return err
+		}
+		if v == nil || !validID(v.ExportID) || v.state() == failed || v.state() == cancelled {
+			return r.retry(ctx, p, j, "create made no usable job", false)
+		}
+		j.ID, j.State, j.Taken = v.ExportID, created, false
+		r.src.client.meter.exported(1, 0)
+		r.born, r.dirty = j, true
+		if spec.object == leadObject && p.By == "" {
+			p.By = options.by
+			r.tellFilter(p)
+		}
+		return r.remember()
+	}
+}
+
+// register makes the call and claims the new job in one step, as seen by other streams.
+func (r *run) register(ctx context.Context, spec *partSpec, j *job, fields []string, o exportOptions) (*vendorJob, error) {
+	r.jobs.creating.Lock()
+	defer r.jobs.creating.Unlock()
+	j.Calls++
+	v, err := r.src.createJob(ctx, spec.object, j.fieldOrder(r.schema.Stream, spec.name, fields), spec.object.filter(j.window, o))
+	if err == nil && v != nil {
+		r.jobs.claim(r.schema.Stream, v.ExportID)
+	}
+	return v, err
+}
+
+// wanted are the fields to ask for.
+func (p *part) wanted(spec *partSpec) []string {
+	return slices.DeleteFunc(slices.Clone(spec.fields), func(f string) bool { return slices.Contains(p.Refused, f) })
+}
+
+// adjust makes up for what the account cannot export, and reports whether create is worth
+// another try: a date filter that it lacks, a field that is listed but not exported.
+func (r *run) adjust(spec *partSpec, p *part, fields []string, err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	if !ok {
+		return false
+	}
+	if e.Code == "1035" && spec.object == leadObject && p.filterBy() == byUpdate {
+		p.By, r.dirty = byCreation, true
+		r.tellFilter(p)
+		return true
+	}
+	if e.Code != "1003" && e.Code != "1006" && e.Code != "1011" {
+		return false
+	}
+	found := false
+	for _, f := range fields[min(1, len(fields)):] { // without the key there is no export
+		if namesField(e.Message, f) {
+			p.Refused = append(p.Refused, f)
+			found, r.dirty = true, true
+			r.note("schema", "field %s is not exported: %s", f, e.Error())
+		}
+	}
+	return found
+}
+
+// namesField reports whether the message has the field's name as a word.
+func namesField(message, field string) bool {
+	for rest := message; ; {
+		i := strings.Index(rest, field)
+		if i < 0 {
+			return false
+		}
+		before, after := rest[:i], rest[i+len(field):]
+		if (before == "" || !wordByte(before[len(before)-1])) && (after == "" || !wordByte(after[0])) {
+			return true
+		}
+		rest = after
+	}
+}
+
+func wordByte(b byte) bool {
+	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80
+}
+
+// adopt looks in the vendor's list for the job that an earlier read meant to create. Exactly
+// one job that nobody knows and that is not older than the intention is taken for it; the header
+// of its file will prove it (see fieldOrder). More than one, and none is touched: those that
+// nobody enqueues cost nothing and vanish after seven days.
+func (r *run) adopt(ctx context.Context, spec *partSpec, j *job) (bool, error) {
+	r.jobs.creating.Lock()
+	defer r.jobs.creating.Unlock()
+	j.Calls++
+	listed, err := r.src.listJobs(ctx, spec.object)
+	if err != nil {
+		return false, err
+	}
+	var ids []string
+	for _, v := range listed {
+		made, ok := parseSecond(v.CreatedAt)
+		if ok && made >= j.Since.add(-clockSkew) && validID(v.ExportID) && !r.jobs.isKnown(v.ExportID) {
+			ids = append(ids, v.ExportID)
+		}
+	}
+	if len(ids) != 1 {
+		return false, nil
+	}
+	j.ID, j.State, j.Taken = ids[0], created, true
+	r.born, r.dirty = j, true // the list says that it is in state Created
+	r.jobs.claim(r.schema.Stream, j.ID)
+	r.src.env.Log.InfoContext(ctx, "found the export job of an interrupted run", "stream", r.schema.Stream, "job", j.ID)
+	return true, nil
+}
+
+// ask looks at the jobs that may have moved: the first ones that run.
+func (r *run) ask(ctx context.Context, spec *partSpec, p *part) error {
+	looked := 0
+	for _, j := range slices.Clone(p.Jobs) {
+		if !j.running() {
+			continue
+		}
+		if looked++; looked > jobsAtOnce {
+			break
+		}
+		if r.now() < j.statusDue() {
+			continue
+		}
+		if err := r.look(ctx, spec, p, j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// look asks for the state of one job and acts on what has become of it.
+func (r *run) look(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	v, err := r.src.jobStatus(ctx, spec.object, j.ID)
+	j.Calls++
+	if errors.Is(err, errGone) {
+		return r.retry(ctx, p, j, "the vendor has lost it", false)
+	}
+	if err != nil {
+		return err
+	}
+	j.Asked, r.dirty = r.now(), true
+	if v == nil {
+		return nil // the vendor did not say; it will
+	}
+	switch s := v.state(); s {
+	case completed:
+		j.State, j.Rows, j.Size, j.Sum = completed, v.Records, v.FileSize, parseSum(v.FileChecksum)
+		if j.Size != nil {
+			r.src.client.meter.exported(0, *j.Size)
+		}
+		return nil
+	case failed:
+		why := "it failed"
+		if v.ErrorMsg != "" {
+			why += ": " + v.ErrorMsg
+		}
+		return r.retry(ctx, p, j, why, true)
+	case cancelled:
+		return r.retry(ctx, p, j, "somebody cancelled it", false)
+	case queued:
+		if j.State != processing { // a cached answer may be older than what we know
+			j.State = queued
+		}
+		return r.hurry(ctx, spec, p, j, v.QueuedAt)
+	case processing:
+		j.State = processing
+		return r.hurry(ctx, spec, p, j, v.StartedAt)
+	default:
+		// Created: true before it is enqueued. Just after, the vendor may still answer from its
+		// cache; a quarter of an hour later the enqueue call has been lost.
+		if j.running() && j.Asked.sub(j.Since) > 15*time.Minute && s == created {
+			j.State = created
+		}
+		return nil
+	}
+}
+
+// hurry gives up a job that does not get on.
+func (r *run) hurry(ctx context.Context, spec *partSpec, p *part, j *job, from string) error {
+	began, ok := parseSecond(from)
+	if !ok {
+		began = j.Since
+	}
+	waited, most := r.now().sub(began), queuedMost
+	if j.State == processing {
+		most = processingMost
+	} else if r.overtaken(p, j) {
+		most = overtakenMost
+	}
+	if waited < most {
+		return nil
+	}
+	if err := r.src.cancelJob(ctx, spec.object, j.ID); err != nil && !errors.Is(err, errGone) {
+		return err
+	}
+	return r.retry(ctx, p, j, fmt.Sprintf("it was %s for %s", j.State, waited), j.State == processing)
+}
+
+// overtaken reports whether a job that was enqueued later has been worked on.
+func (r *run) overtaken(p *part, j *job) bool {
+	i := slices.Index(p.Jobs, j)
+	return slices.ContainsFunc(p.Jobs[i+1:], func(k *job) bool { return k.State == processing || k.State == completed })
+}
+
+// retry gives up a job and makes its window planned again; from the second failed job on, if
+// the size may be why, in two halves. A quota or a full queue never gets here. When too many jobs
+// in a row have come to nothing it returns an error.
+func (r *run) retry(ctx context.Context, p *part, j *job, why string, halve bool) error {
+	staged := j.File != nil || r.delivered
+	p.Fails++
+	r.src.env.Log.WarnContext(ctx, "export job given up", "stream", r.schema.Stream, "job", j.ID, "err", why)
+	r.note("export job", "job %s for %s to %s given up: %s", j.ID, j.From, j.To, why)
+	cause := fmt.Errorf("job %s for %s to %s: %s", j.ID, j.From, j.To, why)
+	j.Tries++
+	j.reset()
+	r.dirty = true
+	if halves := j.halves(); halve && j.Tries > 1 && j.length() > minWindow && len(halves) == 2 {
+		i := slices.Index(p.Jobs, j)
+		p.Jobs = slices.Replace(p.Jobs, i, i+1,
+			&job{window: halves[0], Tries: 1}, &job{window: halves[1], Tries: 1}) // they are halved again at once
+		p.Step = halves[1].To - halves[1].From
+	}
+	gaveUp := p.Fails >= failuresMost || !halve && j.Tries >= triesMost
+	if gaveUp {
+		p.Fails = 0 // the next sync gets a fresh chance
+		for _, k := range p.Jobs {
+			k.Tries = 0
+		}
+	}
+	if staged {
+		if err := r.discard(); err != nil {
+			return err
+		}
+	}
+	if gaveUp {
+		return &martsync.Error{
+			Kind: martsync.Data, Op: "marketo: export " + r.schema.Stream,
+			Hint: "Several export jobs in a row came to nothing; if the next sync meets the same, ask the vendor's support about the job.",
+			Err:  cause,
+		}
+	}
+	return r.remember()
+}
+
+// discard takes back the rows of an unverified file.
+func (r *run) discard() error {
+	return r.send(martsync.Batch{Cursor: r.pos.cursor(), Discard: true})
+}
+
+// wait says when to come back.
+func (r *run) wait(spec *partSpec, p *part, parked error) error {
+	until, which, running := second(0), (*job)(nil), 0
+	for _, j := range p.Jobs {
+		var due second
+		switch {
+		case j.running():
+			if running++; running > jobsAtOnce {
+				continue // see ask
+			}
+			due = j.statusDue()
+		case j.State == created && j.Wait > 0:
+			due = j.queueDue()
+		default:
+			continue
+		}
+		if which == nil || due < until {
+			until, which = due, j
+		}
+	}
+	if which == nil && parked != nil {
+		return parked
+	}
+	pending := &martsync.Error{Kind: martsync.Pending, Op: "marketo: export " + r.schema.Stream, After: statusEvery}
+	if which == nil {
+		pending.Err = errors.New("this source's share of the vendor's export queue is in use")
+		return pending
+	}
+	pending.After = max(until.sub(r.now()), time.Second)
+	pending.Err = fmt.Errorf("%s job %s is %s", spec.object.noun, which.ID, which.State)
+	if r.now().sub(which.Since) >= queuedLong {
+		pending.Hint = "The export has waited for hours: other integrations probably fill the subscription's queue of 10 jobs."
+	}
+	return pending
+}
+
+// A quotaError is the refusal of a job because the day's quota is spent. It is kept so that a
+// stream which comes back to look at its running jobs does not ask for new ones in vain.
+type quotaError struct{ err error }
+
+func (q *quotaError) until(d time.Duration) error {
+	return &martsync.Error{Kind: martsync.Quota, Op: "", After: d, Err: q.err}
+}

@@ -1,0 +1,234 @@
+package marketo
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+// Config reaches one Marketo subscription.
+type Config struct {
+	Endpoint     string          `yaml:"endpoint" json:"endpoint" jsonschema:"required,title=Endpoint,description=Munchkin id (123-ABC-456) or the endpoint that Admin > Web Services shows,example=123-ABC-456"`
+	ClientID     string          `yaml:"client_id" json:"client_id" jsonschema:"required,title=Client id,description=Client id of the custom service (Admin > LaunchPoint > View Details)"`
+	ClientSecret martsync.Secret `yaml:"client_secret" json:"client_secret" jsonschema:"required,title=Client secret,description=Client secret of the custom service"`
+	PartnerID    string          `yaml:"partner_id,omitempty" json:"partner_id,omitempty" jsonschema:"description=Partner id that Adobe gave to your application if it gave you one"`
+
+	Start Moment `yaml:"start,omitempty" json:"start,omitempty" jsonschema:"description=Earliest records wanted when a stream is read for the first time: a date or an RFC 3339 time; a sync's own start wins. Default: everything the vendor still has"`
+
+	Limits      Limits      `yaml:"limits,omitempty" json:"limits,omitempty" jsonschema:"description=How much of the subscription's API limits may be used. Every integration of the subscription shares them"`
+	Activities  Activities  `yaml:"activities,omitempty" json:"activities,omitempty" jsonschema:"description=How activities are read"`
+	Assets      Assets      `yaml:"assets,omitempty" json:"assets,omitempty" jsonschema:"description=How programs\\, smart campaigns\\, emails and static lists are read"`
+	ListMembers ListMembers `yaml:"list_members,omitempty" json:"list_members,omitempty" jsonschema:"description=How the members of static lists are read"`
+}
+
+// Limits say how much of what the whole subscription shares this source may take.
+type Limits struct {
+	DailyQuota      int `yaml:"daily_quota,omitempty" json:"daily_quota,omitempty" jsonschema:"default=50000,minimum=1,description=Calls a day that the subscription has (Admin > Web Services)"`
+	DailyCalls      int `yaml:"daily_calls,omitempty" json:"daily_calls,omitempty" jsonschema:"minimum=1,description=Calls a day that this API user may make. Default: half of daily_quota"`
+	DailyReserve    int `yaml:"daily_reserve,omitempty" json:"daily_reserve,omitempty" jsonschema:"minimum=1,description=Calls a day that are left to other integrations: reading stops when fewer remain. Default: a fifth of daily_quota"`
+	CallsPer20s     int `yaml:"calls_per_20s,omitempty" json:"calls_per_20s,omitempty" jsonschema:"default=50,minimum=1,maximum=100,description=Calls within any 20 seconds; the subscription has 100"`
+	Concurrent      int `yaml:"concurrent,omitempty" json:"concurrent,omitempty" jsonschema:"default=5,minimum=1,maximum=10,description=Calls at the same time; the subscription has 10"`
+	ExportMegabytes int `yaml:"export_megabytes,omitempty" json:"export_megabytes,omitempty" jsonschema:"minimum=1,description=Megabytes a day that this API user's bulk exports may have. Default: half of export_quota_megabytes"`
+
+	ExportQuotaMegabytes int `yaml:"export_quota_megabytes,omitempty" json:"export_quota_megabytes,omitempty" jsonschema:"default=500,minimum=1,description=Megabytes a day of bulk exports that the subscription has"`
+}
+
+// Activities say how activities are read.
+type Activities struct {
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Activity types to leave out\\, by id or name,example=1,example=Visit Webpage"`
+	Mode    string   `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=auto,enum=bulk,enum=rest,default=auto,description=bulk: export jobs; rest: pages of 300; auto: whichever costs less for the time range"`
+	Overlap Duration `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"default=24h,description=How far back each sync reads again\\, since activities appear late"`
+}
+
+// Assets say how assets are read.
+type Assets struct {
+	FullListingEvery Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=7d,description=How often all assets are listed\\, which is the only way to notice deleted ones; syncs between read what was updated"`
+}
+
+// ListMembers say how the members of static lists are read.
+type ListMembers struct {
+	Every   Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"description=Least time between two full reads of the members; 0: at each sync. It costs a call for each list and 300 members"`
+	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Lists to leave out\\, by id or name"`
+}
+
+// Vendor limits and the share of them that is polite for one integration.
+// Source: Marketo REST API, Marketo Integration Best Practices.
+const (
+	vendorDailyCalls   = 50_000           // calls a day, most subscriptions
+	vendorCallsPer20s  = 100              // calls in any vendorWindow
+	vendorConcurrent   = 10               // calls in flight
+	vendorWindow       = 20 * time.Second // the rate limit's window
+	vendorExportMB     = 500              // megabytes of bulk exports a day
+	politeCallsPer20s  = 50
+	politeConcurrent   = 5
+	defaultOverlap     = 24 * time.Hour
+	defaultFullListing = 7 * 24 * time.Hour
+)
+
+// withDefaults returns the configuration with every default filled in, or what is wrong
+// with it.
+func (c Config) withDefaults() (Config, error) {
+	if c.ClientID == "" {
+		return c, configError("client_id is missing", "Copy it from Admin > LaunchPoint > View Details of your API service.")
+	}
+	if c.ClientSecret == "" {
+		return c, configError("client_secret is missing", "Copy it from Admin > LaunchPoint > View Details of your API service.")
+	}
+	l := &c.Limits
+	l.DailyQuota = or(l.DailyQuota, vendorDailyCalls)
+	l.DailyCalls = or(l.DailyCalls, l.DailyQuota/2)
+	l.DailyReserve = or(l.DailyReserve, l.DailyQuota/5)
+	l.CallsPer20s = or(l.CallsPer20s, politeCallsPer20s)
+	l.Concurrent = or(l.Concurrent, politeConcurrent)
+	l.ExportQuotaMegabytes = or(l.ExportQuotaMegabytes, vendorExportMB)
+	l.ExportMegabytes = or(l.ExportMegabytes, max(1, l.ExportQuotaMegabytes/2))
+	c.Activities.Mode = or(c.Activities.Mode, "auto")
+	c.Activities.Overlap = or(c.Activities.Overlap, Duration(defaultOverlap))
+	c.Assets.FullListingEvery = or(c.Assets.FullListingEvery, Duration(defaultFullListing))
+
+	for _, v := range []struct {
+		name string
+		n    int
+	}{
+		{"daily_quota", l.DailyQuota},
+		{"daily_calls", l.DailyCalls},
+		{"daily_reserve", l.DailyReserve},
+		{"calls_per_20s", l.CallsPer20s},
+		{"concurrent", l.Concurrent},
+		{"export_megabytes", l.ExportMegabytes},
+		{"export_quota_megabytes", l.ExportQuotaMegabytes},
+	} {
+		if v.n < 1 {
+			return c, configError("limits."+v.name+" must be positive", "")
+		}
+	}
+	switch {
+	case l.CallsPer20s > vendorCallsPer20s:
+		return c, configError(fmt.Sprintf("limits.calls_per_20s is %d, the vendor allows %d", l.CallsPer20s, vendorCallsPer20s), "")
+	case l.Concurrent > vendorConcurrent:
+		return c, configError(fmt.Sprintf("limits.concurrent is %d, the vendor allows %d", l.Concurrent, vendorConcurrent), "")
+	case c.Activities.Mode != "auto" && c.Activities.Mode != "bulk" && c.Activities.Mode != "rest":
+		return c, configError(fmt.Sprintf("activities.mode is %q", c.Activities.Mode), "Use auto, bulk or rest.")
+	case c.Activities.Overlap < 0 || c.Assets.FullListingEvery < 0 || c.ListMembers.Every < 0:
+		return c, configError("a duration is negative", "")
+	}
+	return c, nil
+}
+
+// exportBytes is the share of the daily export quota in bytes. The vendor writes "500MB",
+// perhaps meaning MiB; this is the smaller. Source: Marketo REST API, Bulk Extract, Limits.
+func (l Limits) exportBytes() int64 { return int64(l.ExportMegabytes) * 1_000_000 }
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func configError(what, hint string) error {
+	return &martsync.Error{Kind: martsync.Config, Op: "marketo: configuration", Hint: hint, Err: fmt.Errorf("%s", what)}
+}
+
+var munchkin = regexp.MustCompile(`(?i)^[0-9]{3}-[a-z0-9]{3}-[0-9]{3}$`)
+
+// parseEndpoint turns the forms in which users have the endpoint (Munchkin id, base URL,
+// the REST or identity URL of the admin screen, with or without a trailing slash) into the
+// base URL and the name of the account. Any other HTTP server is taken as it is, for
+// simulators and proxies.
+func parseEndpoint(endpoint string) (base *url.URL, account string, err error) {
+	const hint = "Give the Munchkin id (123-ABC-456) or the REST endpoint that Admin > Web Services shows."
+	e := strings.TrimSpace(endpoint)
+	if e == "" {
+		return nil, "", configError("endpoint is missing", hint)
+	}
+	if munchkin.MatchString(e) {
+		e += ".mktorest.com"
+	}
+	if !strings.Contains(e, "://") {
+		e = "https://" + e
+	}
+	u, err := url.Parse(e)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		// The text is not shown: somebody may have pasted a secret into the wrong field.
+		return nil, "", configError("endpoint is not a URL", hint)
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, "", configError("endpoint has more than host and path", hint)
+	}
+	id, vendors := strings.CutSuffix(strings.ToLower(u.Hostname()), ".mktorest.com")
+	if vendors {
+		if !munchkin.MatchString(id) {
+			return nil, "", configError(fmt.Sprintf("endpoint names %q, which is no Munchkin id", id), hint)
+		}
+		// The vendor serves nothing but TLS and nothing below another path.
+		return &url.URL{Scheme: "https", Host: id + ".mktorest.com"}, strings.ToUpper(id), nil
+	}
+	path := u.Path
+	for before := "\x00"; path != before; {
+		before, path = path, strings.TrimRight(path, "/")
+		for _, root := range []string{"/rest", "/identity", "/bulk"} {
+			path = strings.TrimSuffix(path, root)
+		}
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, u.Host + path, nil
+}
+
+// A Moment is a date or a time in a configuration. The zero Moment is none.
+type Moment struct{ time.Time }
+
+// UnmarshalText reads "2020-01-31" (midnight UTC) or an RFC 3339 time.
+func (m *Moment) UnmarshalText(text []byte) error {
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, string(text)); err == nil {
+			m.Time = t.UTC()
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is neither a date (2020-01-31) nor a time (2020-01-31T08:00:00Z)", text)
+}
+
+// UnmarshalJSON reads what UnmarshalText reads, in quotes; time.Time's own method, which
+// would otherwise be promoted, knows no dates.
+func (m *Moment) UnmarshalJSON(data []byte) error {
+	s, err := strconv.Unquote(string(data))
+	if err != nil {
+		return fmt.Errorf("%s is not a date or time in quotes", data)
+	}
+	return m.UnmarshalText([]byte(s))
+}
+
+// A Duration is a span of time in a configuration: "90m", "36h", "7d".
+type Duration time.Duration
+
+// UnmarshalText reads a duration as time.ParseDuration does, or whole days such as "7d".
+func (d *Duration) UnmarshalText(text []byte) error {
+	s := string(text)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
+			*d = Duration(time.Duration(n) * 24 * time.Hour)
+			return nil
+		}
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a duration such as 90m, 36h or 7d", text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText writes whole days as days.
+func (d Duration) MarshalText() ([]byte, error) {
+	v := time.Duration(d)
+	if v != 0 && v%(24*time.Hour) == 0 {
+		return fmt.Appendf(nil, "%dd", v/(24*time.Hour)), nil
+	}
+	return []byte(v.String()), nil
+}

@@ -1,0 +1,129 @@
+package marketo
+
+import "time"
+
+// Quotas of most subscriptions, for weighing calls against bytes; the vendor enforces its
+// own. Marketo REST API, Marketo Integration Best Practices; Bulk Extract, Limits.
+const (
+	callsADay = 50_000
+	bytesADay = 500_000_000
+)
+
+// jobCalls is what an export job costs in calls: create, enqueue, about five times status,
+// file.
+const jobCalls = 8
+
+// restMost is the most calls a run may spend on reading activities page by page. Under the
+// default pace of 50 calls in 20 seconds that takes about three minutes, which is what an
+// export job takes at the least.
+const restMost = 450
+
+// blindRest is the longest stretch read page by page while nothing is known about how busy
+// the account is.
+const blindRest = 2 * time.Hour
+
+// A pace is what a day of a stream's history has amounted to so far. Zero: not known.
+type pace struct {
+	Rows  float64 `json:"rows,omitempty"`
+	Bytes float64 `json:"bytes,omitempty"` // in export files
+	Calls float64 `json:"calls,omitempty"` // read page by page, beside those that every walk takes
+}
+
+// A way of reading activities.
+type way string
+
+const (
+	byJob  way = "bulk"
+	byPage way = "rest"
+)
+
+// walkCalls is what every walk through the log takes: a token, and a page even if it is empty.
+const walkCalls = 2
+
+// cheaper chooses the way for a stretch of history: the one that takes the smaller share
+// of the day's quota, calls for pages, bytes (and a few calls) for an export job. Loops is how
+// many times the log has to be walked, one for every ten activity types.
+//
+// Pages are only considered up to restMost calls. Their number is taken from the last walk
+// if there was one, because the server hands out its log in blocks and filters afterwards, so
+// a rare type may cost as many calls as all of them; else it is estimated from the rows.
+func cheaper(stretch time.Duration, loops int, p pace) way {
+	days := stretch.Hours() / 24
+	var calls float64
+	switch {
+	case p.Calls > 0:
+		calls = p.Calls*days + float64(walkCalls*loops)
+	case p.Rows > 0:
+		calls = float64(loops) * (p.Rows*days/leadPage + walkCalls)
+	case stretch <= blindRest:
+		return byPage
+	default:
+		return byJob
+	}
+	if calls > restMost {
+		return byJob
+	}
+	perRow := 250.0 // bytes of an activity in a file, when no file has been seen yet
+	bytes := p.Bytes * days
+	if bytes == 0 {
+		bytes = p.Rows * perRow * days
+	}
+	if calls/callsADay <= bytes/bytesADay+jobCalls/float64(callsADay) {
+		return byPage
+	}
+	return byJob
+}
+
+// quotaShare is the part of the day's bytes that one window should take at most, so that a
+// failure never repeats more than that and other programs get their turn.
+const quotaShare = 0.4
+
+// stepFor is how long the next window should be, given the pace: the vendor's maximum unless that
+// is expected to exceed its share of the day's bytes.
+func stepFor(p pace, quota int64) time.Duration {
+	if p.Bytes <= 0 {
+		return maxWindow
+	}
+	days := quotaShare * float64(quota) / p.Bytes
+	if days >= maxWindow.Hours()/24 {
+		return maxWindow
+	}
+	return max(time.Duration(days*24*float64(time.Hour)), minWindow)
+}
+
+// rereadShare is the part of the day's quota, bytes or calls, that reading again may take.
+const rereadShare = 0.2
+
+// dear reports whether going back the whole overlap at every run would take too much of the
+// day's quota if the runs kept the distance between the last one and this one.
+func dear(p pace, gap, overlap time.Duration, bytesQuota int64) bool {
+	runs := min(float64(24*time.Hour)/float64(max(gap, time.Minute)), 24*60)
+	days := runs * overlap.Hours() / 24
+	return p.Bytes*days > rereadShare*float64(bytesQuota) || p.Calls*days > rereadShare*callsADay
+}
+
+// observe folds a finished stretch into the pace. Newer stretches weigh more: accounts grow.
+// Stretches under minWindow say too little about a day.
+func (p *pace) observe(stretch time.Duration, rows, bytes, calls int64) {
+	if stretch < minWindow {
+		return
+	}
+	days := stretch.Hours() / 24
+	fold := func(old *float64, total int64) {
+		now := float64(total) / days
+		if *old > 0 {
+			now = (*old + now) / 2
+		}
+		*old = float64(int64(now*10)) / 10 // short in the cursor
+	}
+	if rows >= 0 {
+		fold(&p.Rows, rows)
+	}
+	if bytes >= 0 {
+		fold(&p.Bytes, bytes)
+	}
+	if calls >= 0 {
+		fold(&p.Calls, calls)
+		p.Calls = max(p.Calls, 0.1) // nothing to speak of is not the same as not known
+	}
+}

@@ -1,0 +1,257 @@
+package marketo
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/martsync/martsync"
+)
+
+// positionVersion is the form of the cursors of all streams in this file's family. A stream
+// refuses a cursor of another form rather than guess.
+const positionVersion = 1
+
+// A position is the cursor of a stream that is read in time ranges: leads, activities,
+// deleted leads, merges. A run goes through the stream's parts in their order, each up to
+// Until, and is over when all have got there; the next read then begins a new run. Until
+// stands in the position so that a run that waits for export jobs does not chase the clock.
+type position struct {
+	V     int              `json:"v"`
+	Until second           `json:"until"`
+	Parts map[string]*part `json:"parts"`
+}
+
+// A part is where one of the time ranges of a stream stands.
+type part struct {
+	At    second `json:"at"`              // everything before it has been delivered
+	Swept second `json:"swept,omitempty"` // see reread
+	Way   way    `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
+	By    string `json:"by,omitempty"`    // leads: the filter that the run under way exports by
+	Was   string `json:"was,omitempty"`   // leads: the filter of the run before
+	Jobs  []*job `json:"jobs,omitempty"`  // windows under way, without gaps from At
+	Feed  *feed  `json:"feed,omitempty"`  // the walk under way
+	Fails int    `json:"fails,omitempty"` // failures since a window was last completed
+	Step  second `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
+	Pace  pace   `json:"pace,omitzero"`
+
+	// Refused are fields that the vendor lists but does not export, found out by the run under way.
+	Refused []string `json:"refused,omitempty"`
+}
+
+// A job is a window on its way: planned, intended, created, enqueued, completed. What is
+// written here before each step decides what happens after a crash (I7):
+//
+//	planned    Since is 0: nothing has been asked of the vendor
+//	intended   Since is set, ID is not: at most one job exists, in state Created, that is ours
+//	created    ID is set, State is created: it may be enqueued by now; its status tells
+//	enqueued   State is queued or processing: it is asked for its status
+//	completed  State is completed: its file is read, from File on
+type job struct {
+	window
+	Since second `json:"since,omitempty"` // when the intention was written down
+	Sign  string `json:"sign,omitempty"`  // signature of the header it was created with
+	ID    string `json:"id,omitempty"`
+	Taken bool   `json:"taken,omitempty"` // found in the vendor's list and taken for ours, which its header has yet to prove
+	State state  `json:"state,omitempty"`
+	Asked second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
+	Wait  int    `json:"wait,omitempty"`  // how often in a row the queue was full
+	Tries int    `json:"tries,omitempty"` // jobs for this window that came to nothing
+	Again int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
+	Calls int64  `json:"calls,omitempty"` // API calls spent on it
+
+	// What the vendor promises of the completed file; nil or "": not told.
+	Rows *int64 `json:"rows,omitempty"`
+	Size *int64 `json:"size,omitempty"`
+	Sum  string `json:"sum,omitempty"` // hex
+
+	File *filePosition `json:"file,omitempty"`
+}
+
+// A filePosition is how far the file of a job has been delivered. Everything up to here is
+// unverified: only the end of the file has a checksum.
+type filePosition struct {
+	Offset int64  `json:"offset"` // end of the last record delivered
+	Hashed int64  `json:"hashed"` // bytes that Hash covers; at most Offset
+	Hash   string `json:"hash"`   // state of the SHA-256, base64
+	Rows   int64  `json:"n"`      // records up to Offset, good and bad
+	Out    int64  `json:"out"`    // rows made of them
+	Bad    int64  `json:"bad,omitempty"`
+}
+
+// A state of a job, in lower case and with one spelling.
+type state string
+
+const (
+	created    state = "created"
+	queued     state = "queued"
+	processing state = "processing"
+	completed  state = "completed"
+	failed     state = "failed"
+	cancelled  state = "cancelled"
+)
+
+// running reports whether the job takes a place in the vendor's queue.
+func (j *job) running() bool { return j.State == queued || j.State == processing }
+
+// reset makes j a planned window again.
+func (j *job) reset() { *j = job{window: j.window, Tries: j.Tries, Calls: j.Calls} }
+
+func (p *position) cursor() martsync.Cursor {
+	data, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // numbers and strings only
+	}
+	return martsync.Cursor(data)
+}
+
+// parsePosition reads a cursor. Cursors come back from places that people can edit, so
+// everything that the code relies on is checked.
+func parsePosition(stream string, c martsync.Cursor) (*position, error) {
+	p := new(position)
+	if err := p.parse(c); err != nil {
+		return nil, &martsync.Error{
+			Kind: martsync.Data, Op: "marketo: resume " + stream,
+			Hint: "The stored cursor is not one of this version; a backfill of the stream starts over.",
+			Err:  fmt.Errorf("cursor: %w", err),
+		}
+	}
+	return p, nil
+}
+
+func (p *position) parse(c martsync.Cursor) error {
+	d := json.NewDecoder(strings.NewReader(string(c)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(p); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("trailing data")
+	}
+	if p.V != positionVersion {
+		return fmt.Errorf("its form is %d, not %d", p.V, positionVersion)
+	}
+	if !p.Until.sane() {
+		return fmt.Errorf("until %d is no time", p.Until)
+	}
+	for name, q := range p.Parts {
+		if q == nil {
+			return fmt.Errorf("%s is null", name)
+		}
+		if err := q.check(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// sane keeps arithmetic with times from a cursor far from overflow: 1970 to 2200.
+func (s second) sane() bool { return s >= 0 && s < 7_258_118_400 }
+
+func (p *part) check() error {
+	if !p.At.sane() || !p.Swept.sane() || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
+		return errors.New("a number is out of range")
+	}
+	if p.Way != "" && p.Way != byJob && p.Way != byPage {
+		return fmt.Errorf("unknown way %q", p.Way)
+	}
+	if p.By != "" && p.By != byUpdate && p.By != byCreation {
+		return fmt.Errorf("unknown filter %q", p.By)
+	}
+	end := p.At
+	for i, j := range p.Jobs {
+		if j == nil {
+			return errors.New("a job is null")
+		}
+		if j.From != end || j.To <= j.From || !j.To.sane() || j.length() > maxWindow {
+			return fmt.Errorf("window %d does not follow", i)
+		}
+		end = j.To
+		if err := j.check(); err != nil {
+			return fmt.Errorf("window %d: %w", i, err)
+		}
+		if j.File != nil && i > 0 {
+			return errors.New("two files at once")
+		}
+	}
+	if p.Feed != nil {
+		return p.Feed.check()
+	}
+	return nil
+}
+
+func (j *job) check() error {
+	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Again < 0 || j.Calls < 0 {
+		return errors.New("a number is out of range")
+	}
+	switch j.State {
+	case "":
+		if j.ID != "" {
+			return errors.New("a job without a state")
+		}
+	case created, queued, processing, completed:
+		if !validID(j.ID) || j.Since == 0 {
+			return errors.New("a state without a job")
+		}
+	default:
+		return fmt.Errorf("unknown state %q", j.State)
+	}
+	f := j.File
+	if f == nil {
+		return nil
+	}
+	if j.State != completed || f.Hashed < 0 || f.Offset < f.Hashed || f.Rows < 0 || f.Out < 0 || f.Bad < 0 {
+		return errors.New("the place in the file is out of range")
+	}
+	if _, err := restoreHash(f.Hash); err != nil {
+		return err
+	}
+	return nil
+}
+
+// validID reports whether id can stand in a path. The vendor's are UUIDs.
+func validID(id string) bool {
+	return id != "" && len(id) <= 128 && strings.IndexFunc(id, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+	}) < 0
+}
+
+// fieldOrder is the order in which a job asks for its fields: the key first, the rest
+// shuffled by what the job is for. The vendor keeps the order, so the header of a file tells
+// for which window and by which intention its job was created. That is what lets a job
+// which was created just before a crash, and is known only from the vendor's list, prove that
+// it is ours: the list shows neither filter nor fields. Readers find columns by name anyway.
+func (j *job) fieldOrder(stream, part string, names []string) []string {
+	order := slices.Clone(names)
+	seed := sha256.Sum256(fmt.Appendf(nil, "%s/%s %d %d %d %d", stream, part, j.From, j.To, j.Since, j.Tries))
+	r := rand.New(rand.NewChaCha8(seed)) //nolint:gosec // a signature to recognise, not a secret
+	rest := order[min(1, len(order)):]
+	r.Shuffle(len(rest), func(a, b int) { rest[a], rest[b] = rest[b], rest[a] })
+	return order
+}
+
+// sign is the signature of a header.
+func sign(header []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(header, "\n")))
+	return hex.EncodeToString(sum[:8])
+}
+
+// sameFields reports whether two headers name the same fields in any order.
+func sameFields(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// parseSum takes the hex digits out of "sha256:<64 hex>"; "" if the vendor told nothing that
+// can be checked. Marketo REST API, Bulk Extract, fileChecksum.
+func parseSum(s string) string {
+	digits, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(s)), "sha256:")
+	if sum, err := hex.DecodeString(digits); !ok || err != nil || len(sum) != sha256.Size {
+		return ""
+	}
+	return digits
+}

@@ -1,0 +1,93 @@
+// Package marketo reads Adobe Marketo Engage: leads and activities by bulk export, deletions,
+// merges, assets, campaigns and list members by paged REST.
+//
+// The vendor's facts that the code relies on stand in docs/vendors/marketo.md. This file
+// opens a source and lists its streams; client.go makes calls, token.go holds the
+// credentials, errors.go gives the vendor's errors their kinds, quota.go keeps to a share
+// of the account's limits. When to read, commit and wait is left to the pipeline.
+package marketo
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+// Connector reads a Marketo subscription.
+var Connector = martsync.NewSource("marketo", "Adobe Marketo Engage", Open)
+
+// Open checks the configuration. It makes no call: the first one is made when it is needed.
+func Open(_ context.Context, cfg Config, env martsync.Env) (martsync.Source, error) {
+	return open(cfg, env)
+}
+
+func open(cfg Config, env martsync.Env) (*source, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	base, account, err := parseEndpoint(cfg.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	return &source{cfg: cfg, env: env, account: "marketo:" + account, client: newClient(cfg, base, env)}, nil
+}
+
+// A source is one subscription. Everything it does shares one client, and so one token and
+// one set of limits.
+type source struct {
+	cfg     Config
+	env     martsync.Env
+	account string
+	client  *client
+
+	fields cached[[]field]        // of leads
+	types  cached[[]activityType] // of activities
+}
+
+// Account names the subscription by its Munchkin id.
+func (s *source) Account() string { return s.account }
+
+// Streams lists the bulk streams, then the assets, then campaigns and list members.
+func (s *source) Streams(ctx context.Context) ([]martsync.Stream, error) {
+	streams, err := s.bulkStreams(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range assets {
+		streams = append(streams, newAssetStream(s, &assets[i]))
+	}
+	return append(streams, newCampaignStream(s), newMemberStream(s)), nil
+}
+
+// now is the present on the clock of the environment, in whole seconds since the vendor
+// knows nothing finer.
+func (s *source) now() time.Time { return s.env.Clock.Now().UTC().Truncate(time.Second) }
+
+// A cached value is fetched once and kept for a while. Of callers that come together, one
+// fetches and the others wait.
+type cached[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+}
+
+// cacheFor is how long descriptions are kept. They change when an administrator adds a
+// field, which a process that runs for days must notice.
+const cacheFor = time.Hour
+
+func (c *cached[T]) get(now time.Time, fetch func() (T, error)) (T, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.at.IsZero() && now.Sub(c.at) < cacheFor {
+		return c.value, nil
+	}
+	v, err := fetch()
+	if err != nil {
+		return v, err
+	}
+	c.at, c.value = now, v
+	return v, nil
+}
