@@ -1,0 +1,248 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/connectors"
+	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/simulate"
+	"github.com/martsync/martsync/state"
+)
+
+// An app is one call of the command: its streams, its global flags and what has to be
+// cleaned up at its end.
+type app struct {
+	in     io.Reader
+	out    *report.Output // data
+	err    *report.Output // everything else
+	getenv func(string) string
+	clock  martsync.Clock // of the syncs
+
+	configPath string
+	set        []string
+	state      string
+	logFormat  string
+	verbose    int
+	noInput    bool
+	speed      float64
+
+	lively   bool      // the command's life is worth a log where nobody watches
+	logTo    io.Writer // where log lines go: a.err, or above a progress that is being drawn
+	cleanups []func() error
+}
+
+// run is the whole command. It returns the exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, getenv func(string) string) int {
+	a := &app{
+		in: stdin, out: report.NewOutput(stdout, getenv), err: report.NewOutput(stderr, getenv),
+		getenv: getenv, clock: martsync.SystemClock{},
+	}
+	a.logTo = a.err
+	root := a.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := a.execute(ctx, root)
+	for _, clean := range a.cleanups {
+		if e := clean(); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return a.fail(err)
+}
+
+// execute keeps a bug from ending in a stack on somebody's screen: it becomes an error of
+// kind Internal. With -vv the stack is logged.
+func (a *app) execute(ctx context.Context, root *cobra.Command) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.log().DebugContext(ctx, "panic", "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &martsync.Error{Kind: martsync.Internal, Op: "run the command", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return root.ExecuteContext(ctx)
+}
+
+// interruptible ends the command's context at the first signal.
+func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+}
+
+// global adds the flags that every command has, and reads what the environment says about
+// those that were not given.
+func (a *app) global(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default martsync.yaml, or MARTSYNC_CONFIG)")
+	f.StringArrayVar(&a.set, "set", nil, "override one value of the configuration, as in destinations.mart.path=/data/mart.duckdb (repeatable)")
+	f.StringVar(&a.state, "state", "", "`folder` for progress and runs (default from the configuration, or MARTSYNC_STATE)")
+	f.StringVar(&a.logFormat, "log-format", "", "text or json (default text on a terminal, else json; or MARTSYNC_LOG_FORMAT)")
+	f.CountVarP(&a.verbose, "verbose", "v", "log more: -v the life of a sync, -vv the requests")
+	f.BoolVar(&a.noInput, "no-input", false, "never ask anything")
+	f.Float64Var(&a.speed, "speed", 1, "`factor` by which time runs faster; only against martsync simulate with the same --speed")
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		a.configPath = cmp.Or(a.configPath, a.getenv("MARTSYNC_CONFIG"), config.FileName)
+		a.logFormat = cmp.Or(a.logFormat, a.getenv("MARTSYNC_LOG_FORMAT"))
+		if a.state != "" {
+			a.set = append(a.set, "state="+a.state)
+		}
+		if a.logFormat != "" && a.logFormat != "text" && a.logFormat != "json" {
+			return usageError(fmt.Errorf("--log-format is %q", a.logFormat), "Use text or json.")
+		}
+		if v := a.getenv("MARTSYNC_SPEED"); v != "" && !root.PersistentFlags().Changed("speed") {
+			speed, err := strconv.ParseFloat(v, 64)
+			if err != nil {
+				return usageError(errors.New("MARTSYNC_SPEED is not a number"), "")
+			}
+			a.speed = speed
+		}
+		if !(a.speed > 0) || math.IsInf(a.speed, 0) {
+			return usageError(fmt.Errorf("--speed is %v", a.speed), "Use a number above 0.")
+		}
+		if a.speed != 1 {
+			a.clock = simulate.Scaled(a.speed)
+		}
+		return nil
+	}
+}
+
+// usageError is a mistake on the command line.
+func usageError(err error, hint string) error {
+	return &martsync.Error{Kind: martsync.Config, Op: "read the command line", Hint: hint, Err: err}
+}
+
+// loadConfig reads the configuration.
+func (a *app) loadConfig() (*config.Config, error) {
+	return config.Load(a.configPath, config.Options{
+		Sources: connectors.Sources(), Destinations: connectors.Destinations(), Getenv: a.getenv, Set: a.set,
+	})
+}
+
+// log returns the logger. Lines go to stderr, above the progress if there is one.
+func (a *app) log() *slog.Logger {
+	level := slog.LevelWarn
+	switch {
+	case a.verbose >= 2:
+		level = slog.LevelDebug
+	case a.verbose == 1 || a.lively && a.jsonLog():
+		level = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if a.jsonLog() {
+		return slog.New(slog.NewJSONHandler(a.logTo, options))
+	}
+	options.ReplaceAttr = func(_ []string, attr slog.Attr) slog.Attr {
+		if attr.Key == slog.TimeKey {
+			return slog.String(slog.TimeKey, attr.Value.Time().Format("15:04:05"))
+		}
+		return attr
+	}
+	return slog.New(slog.NewTextHandler(a.logTo, options))
+}
+
+// jsonLog reports whether log lines are JSON: for machines, unless flags say otherwise.
+func (a *app) jsonLog() bool {
+	if a.logFormat == "" {
+		return !a.err.Terminal()
+	}
+	return a.logFormat == "json"
+}
+
+// connectorEnv is what connectors get of the world. The temporary folder goes with the app.
+func (a *app) connectorEnv() (martsync.Env, error) {
+	dir, err := os.MkdirTemp("", "martsync-")
+	if err != nil {
+		return martsync.Env{}, fmt.Errorf("make a temporary folder: %w", err)
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented
+	transport.MaxIdleConnsPerHost = 16
+	a.cleanups = append(a.cleanups, func() error {
+		transport.CloseIdleConnections()
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("remove the temporary folder: %w", err)
+		}
+		return nil
+	})
+	return martsync.Env{Log: a.log(), HTTP: &http.Client{Transport: transport}, Clock: a.clock, TempDir: dir}, nil
+}
+
+// openSource opens a source. With a --speed of its own, time is only right for a simulator.
+func (a *app) openSource(ctx context.Context, s config.Source, env martsync.Env) (martsync.Source, error) {
+	source, err := s.Open(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	if a.speed != 1 && !onThisMachine(source.Account()) {
+		return nil, usageError(fmt.Errorf("--speed is %v, and source %s is not a simulator on this machine", a.speed, s.Name),
+			"Leave --speed out: a vendor's limits follow the real time.")
+	}
+	return source, nil
+}
+
+// onThisMachine reports whether an account's name ends in an address of this machine.
+func onThisMachine(account string) bool {
+	_, address, _ := strings.Cut(account, ":")
+	u, err := url.Parse("//" + address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// openDestination opens a destination, to be closed by the caller.
+func (a *app) openDestination(ctx context.Context, s config.Sync, env martsync.Env) (martsync.Destination, error) {
+	return s.Destination.Open(ctx, s.Schema, env)
+}
+
+func (a *app) openState(c *config.Config) (state.Store, error) {
+	store, err := state.OpenFolder(c.State)
+	if err != nil {
+		return nil, &martsync.Error{
+			Kind: martsync.Config, Op: "open the state folder " + c.State, Err: err,
+			Hint: "Make it writable, or name another with --state.",
+		}
+	}
+	return store, nil
+}
+
+// writeJSON writes v for machines.
+func (a *app) writeJSON(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write JSON: %w", err)
+	}
+	return nil
+}
+
+// say writes a line for people to stderr, so that stdout holds data only.
+func (a *app) say(format string, args ...any) {
+	fmt.Fprintf(a.err, format+"\n", args...)
+}
+
+// print writes a line of the command's own output.
+func (a *app) print(format string, args ...any) {
+	fmt.Fprintf(a.out, format+"\n", args...)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/report"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Tests the configuration, credentials, permissions and destinations",
+		Long: `Tests everything a sync needs, without changing anything, and says what to do about what is wrong.
+
+The exit code is that of the worst finding: see martsync --help.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := interruptible(cmd)
+			defer cancel()
+			return a.check(ctx, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// A checked is a finding with what it is about.
+type checked struct {
+	Of string `json:"of"` // "configuration", "source marketo"
+	martsync.Finding
+	Exit int `json:"exit_code"`
+}
+
+func (a *app) check(ctx context.Context, asJSON bool) error {
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	findings := []checked{{"configuration", martsync.Finding{
+		Subject: c.Path, OK: true,
+		Detail: fmt.Sprintf("%s, %s, %s", report.Plural(int64(len(c.Sources)), "source", "sources"),
+			report.Plural(int64(len(c.Destinations)), "destination", "destinations"), report.Plural(int64(len(c.Syncs)), "sync", "syncs")),
+	}, martsync.ExitOK}}
+	for _, s := range c.Syncs {
+		if s.Location.String() != "UTC" {
+			findings = append(findings, checked{"configuration", martsync.Finding{
+				Subject: "time zone of " + s.Name, OK: true,
+				Detail: s.Location.String() + ", now " + a.clock.Now().In(s.Location).Format("Mon 15:04 MST"),
+			}, martsync.ExitOK})
+		}
+	}
+	findings = append(findings, a.checkState(c))
+	env, err := a.connectorEnv()
+	if err != nil {
+		return err
+	}
+	for _, s := range c.Sources {
+		findings = append(findings, a.checkSource(ctx, s, env)...)
+	}
+	for _, d := range c.Destinations {
+		findings = append(findings, a.checkDestination(ctx, c, d, env)...)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("check: %w", err)
+	}
+	code := martsync.ExitOK
+	for _, f := range findings {
+		code = worst(code, f.Exit)
+	}
+	if asJSON {
+		if err := a.writeJSON(map[string]any{"ok": code == martsync.ExitOK, "findings": findings}); err != nil {
+			return err
+		}
+	} else {
+		a.showFindings(findings)
+	}
+	if code != martsync.ExitOK {
+		return exit(code)
+	}
+	return nil
+}
+
+func (a *app) showFindings(findings []checked) {
+	of := ""
+	for _, f := range findings {
+		if f.Of != of {
+			of = f.Of
+			a.print("%s", a.out.Paint(report.Bold, of))
+		}
+		a.print("  %s %-28s %s", a.out.Mark(f.OK), f.Subject, f.Detail)
+		if !f.OK && f.Hint != "" {
+			a.print("    %s %s", a.out.Paint(report.Dim, "next:"), sentence(f.Hint))
+		}
+	}
+}
+
+// finding makes a finding of an error.
+func finding(of, subject string, err error) checked {
+	return checked{of, martsync.Finding{Subject: subject, Detail: err.Error(), Hint: martsync.HintOf(err), Err: err}, martsync.KindOf(err).ExitCode()}
+}
+
+func (a *app) checkState(c *config.Config) checked {
+	store, err := a.openState(c)
+	if err == nil {
+		_, err = store.List(context.Background(), "run/")
+	}
+	if err != nil {
+		return finding("configuration", "state folder", err)
+	}
+	return checked{"configuration", martsync.Finding{Subject: "state folder", OK: true, Detail: c.State}, martsync.ExitOK}
+}
+
+func (a *app) checkSource(ctx context.Context, s config.Source, env martsync.Env) []checked {
+	of := fmt.Sprintf("source %s (%s)", s.Name, s.Connector.Title)
+	source, err := a.openSource(ctx, s, env)
+	if err != nil {
+		return []checked{finding(of, "configuration", err)}
+	}
+	out := fromChecker(ctx, of, source, martsync.ExitAuth)
+	if m, ok := source.(martsync.Meter); ok {
+		for _, u := range m.Usage() {
+			out = append(out, checked{of, martsync.Finding{Subject: u.Name, OK: true, Detail: usageText(u)}, martsync.ExitOK})
+		}
+	}
+	return out
+}
+
+func (a *app) checkDestination(ctx context.Context, c *config.Config, d config.Destination, env martsync.Env) (out []checked) {
+	of := fmt.Sprintf("destination %s (%s)", d.Name, d.Connector.Title)
+	schemas := map[string]bool{}
+	for _, s := range c.Syncs {
+		if s.Destination.Name == d.Name {
+			schemas[s.Schema] = true
+		}
+	}
+	if len(schemas) == 0 {
+		schemas[""] = true
+	}
+	for schema := range schemas {
+		destination, err := d.Open(ctx, schema, env)
+		if err != nil {
+			out = append(out, finding(of, "open", err))
+			continue
+		}
+		out = append(out, fromChecker(ctx, of, destination, martsync.ExitConfig)...)
+		if err := destination.Close(); err != nil {
+			out = append(out, finding(of, "close", err))
+		}
+	}
+	return out
+}
+
+// fromChecker asks what can check itself. A finding that is not OK
+// counts as its error does, or as code if it has none.
+func fromChecker(ctx context.Context, of string, v any, code int) []checked {
+	c, ok := v.(martsync.Checker)
+	if !ok {
+		return []checked{{of, martsync.Finding{Subject: "open", OK: true, Detail: "nothing else to test"}, martsync.ExitOK}}
+	}
+	var out []checked
+	for _, f := range c.Check(ctx) {
+		exit := martsync.ExitOK
+		if !f.OK {
+			exit = code
+			if f.Err != nil {
+				exit = martsync.KindOf(f.Err).ExitCode()
+			}
+		}
+		out = append(out, checked{of, f, exit})
+	}
+	return out
+}
+
+// errNoAbility is what a command says that a connector cannot serve.
+func errNoAbility(what, name, title string) error {
+	return &martsync.Error{
+		Kind: martsync.Config, Op: what, Err: fmt.Errorf("%s (%s): %w", name, title, martsync.ErrUnsupported),
+	}
+}
+
+// closing closes a destination at the end of a command.
+func closing(d martsync.Destination, err *error) {
+	if e := d.Close(); e != nil {
+		*err = errors.Join(*err, fmt.Errorf("close the destination: %w", e))
+	}
+}

@@ -1,0 +1,6 @@
+//go:build cgo && !lite
+
+package main
+
+// withDuckDB says whether DuckDB is in this build.
+const withDuckDB = true

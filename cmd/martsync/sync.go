@@ -1,0 +1,382 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/pipeline"
+	"github.com/martsync/martsync/runlog"
+	"github.com/martsync/martsync/state"
+)
+
+// syncFlags are the flags of martsync sync.
+type syncFlags struct {
+	streams, exclude []string
+	backfill, dryRun bool
+	noWait, asJSON   bool
+	since, until     string
+	maxTime          string
+	parallel         int
+}
+
+func (a *app) syncCommand() *cobra.Command {
+	var f syncFlags
+	c := &cobra.Command{
+		Use:   "sync [NAME…]",
+		Short: "Copies what is new",
+		Long: `Copies what is new since the last sync, in all syncs of the configuration or in those named.
+
+A sync that must wait, for an export job or until a limit resets, does so and goes on. It can be
+stopped at any time and goes on where it stopped: the first Ctrl-C commits what has arrived
+complete, the second exits at once. Neither loses or doubles a row.`,
+		Example: `  martsync sync
+  martsync sync marketing --stream leads --stream 'activit*'
+  martsync sync --since 7d --backfill
+  martsync sync --no-wait || [ $? = 75 ]        # from cron: the next call goes on`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error { return a.sync(cmd.Context(), args, f) },
+	}
+	fs := c.Flags()
+	fs.StringSliceVar(&f.streams, "stream", nil, "only streams of this `name` or pattern (repeatable)")
+	fs.StringSliceVar(&f.exclude, "exclude", nil, "no streams of this `name` or pattern (repeatable)")
+	fs.BoolVar(&f.backfill, "backfill", false, "read everything again from the beginning")
+	fs.StringVar(&f.since, "since", "", "earliest `time` wanted when a stream begins: a date, a time, or 7d for so long ago")
+	fs.StringVar(&f.until, "until", "", "read up to this `time` only")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be read and from where; create no export job, change nothing")
+	fs.BoolVar(&f.noWait, "no-wait", false, "exit with code 75 where the sync would have to wait")
+	fs.StringVar(&f.maxTime, "max-time", "", "stop at the next cursor after this `duration`")
+	fs.IntVar(&f.parallel, "parallel", 0, "`number` of streams at once (default 4)")
+	fs.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	return c
+}
+
+// sync runs the named syncs one after the other. One that fails does not keep the others
+// from running; the exit code is the worst.
+func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
+	a.lively = true
+	c, err := a.loadConfig()
+	if err != nil {
+		return err
+	}
+	syncs := c.Syncs
+	if len(names) > 0 {
+		syncs = nil
+		for _, name := range names {
+			s, err := c.FindSync(name)
+			if err != nil {
+				return err
+			}
+			syncs = append(syncs, s)
+		}
+	}
+	if len(syncs) == 0 {
+		_, err := c.FindSync("")
+		return err
+	}
+	plans := make([]plan, len(syncs))
+	for i, s := range syncs {
+		if plans[i], err = a.plan(s, f); err != nil {
+			return err
+		}
+	}
+	env, err := a.connectorEnv()
+	if err != nil {
+		return err
+	}
+	store, err := a.openState(c)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return a.dryRun(ctx, plans, store, env, f.asJSON)
+	}
+	ctx, stop, release := a.stoppable(ctx)
+	defer release()
+
+	code := martsync.ExitOK
+	var results []syncResult
+	for _, p := range plans {
+		r, err := a.syncOne(ctx, p, store, env, stop, f.noWait)
+		results = append(results, r)
+		if !f.asJSON {
+			a.summary(&r)
+		}
+		if err != nil {
+			a.showSync(&r, err)
+		}
+		code = worst(code, r.Exit)
+		if stopping(stop) || ctx.Err() != nil {
+			break
+		}
+	}
+	if f.asJSON {
+		if err := a.writeJSON(map[string]any{"syncs": results}); err != nil {
+			return err
+		}
+	}
+	if code != martsync.ExitOK {
+		return exit(code)
+	}
+	return nil
+}
+
+// A plan is a sync of the configuration with what the flags say about it.
+type plan struct {
+	sync             config.Sync
+	streams, exclude []string
+	span             martsync.Span
+	backfill         bool
+	parallel         int
+	deadline         time.Time
+}
+
+func (a *app) plan(s config.Sync, f syncFlags) (plan, error) {
+	now := a.clock.Now()
+	p := plan{
+		sync: s, streams: s.Streams, exclude: s.Exclude, backfill: f.backfill, parallel: f.parallel,
+		span: martsync.Span{Start: s.Start},
+	}
+	if len(f.streams) > 0 {
+		p.streams = f.streams
+	}
+	p.exclude = append(append([]string{}, s.Exclude...), f.exclude...)
+	for _, pattern := range append(append([]string{}, f.streams...), f.exclude...) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return p, usageError(fmt.Errorf("%q is not a pattern", pattern), "Patterns are names with *, ? and [a-z].")
+		}
+	}
+	var err error
+	if f.since != "" {
+		if p.span.Start, err = config.ParseTime(f.since, now, s.Location); err != nil {
+			return p, usageError(fmt.Errorf("--since: %w", err), "")
+		}
+	}
+	if f.until != "" {
+		if p.span.End, err = config.ParseTime(f.until, now, s.Location); err != nil {
+			return p, usageError(fmt.Errorf("--until: %w", err), "")
+		}
+		if !p.span.End.After(p.span.Start) {
+			return p, usageError(errors.New("--until is not after the start"), "")
+		}
+	}
+	if f.maxTime != "" {
+		d, err := config.ParseDuration(f.maxTime)
+		if err != nil {
+			return p, usageError(fmt.Errorf("--max-time: %w", err), "")
+		}
+		p.deadline = now.Add(d)
+	}
+	return p, nil
+}
+
+// A syncResult is how one sync ended.
+type syncResult struct {
+	Sync    string           `json:"sync"`
+	Run     string           `json:"run,omitempty"`
+	Done    bool             `json:"done"`
+	Stopped bool             `json:"stopped,omitempty"` // by a signal or --max-time
+	WakeAt  time.Time        `json:"wake_at,omitzero"`  // when going on is useful
+	Took    float64          `json:"took_seconds"`
+	Streams []runlog.Stream  `json:"streams"`
+	Usage   []martsync.Usage `json:"usage,omitempty"`
+	Exit    int              `json:"exit_code"`
+	Error   string           `json:"error,omitempty"`
+	Hint    string           `json:"hint,omitempty"`
+}
+
+// syncOne runs one sync until it is done, stopped or, with noWait, must wait.
+func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool) (syncResult, error) {
+	r := syncResult{Sync: p.sync.Name}
+	began := a.clock.Now()
+	err := a.runSync(ctx, p, store, env, stop, noWait, &r)
+	r.Took = a.clock.Now().Sub(began).Seconds()
+	switch {
+	case err != nil:
+		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), martsync.KindOf(err).ExitCode()
+	case !r.Done:
+		r.Stopped = stopping(stop) || !p.deadline.IsZero() && !a.clock.Now().Before(p.deadline)
+		r.Exit = martsync.ExitWaiting
+	}
+	return r, err
+}
+
+func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool, r *syncResult) (err error) {
+	source, err := a.openSource(ctx, p.sync.Source, env)
+	if err != nil {
+		return err
+	}
+	destination, err := a.openDestination(ctx, p.sync, env)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := destination.Close(); e != nil {
+			err = errors.Join(err, fmt.Errorf("close destination %s: %w", p.sync.Destination.Name, e))
+		}
+	}()
+	view := a.watch(p.sync, source)
+	defer view.end()
+	s := &pipeline.Sync{
+		Name: p.sync.Name, Source: source, Destination: destination, Streams: p.streams, Exclude: p.exclude,
+		Span: p.span, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
+		Log: a.log(), Deadline: p.deadline, Stop: stop, Observe: view.observe,
+	}
+	run := pipeline.Run
+	if noWait {
+		run = pipeline.Advance
+	}
+	out, err := run(ctx, s)
+	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
+	if m, ok := source.(martsync.Meter); ok {
+		r.Usage = m.Usage()
+	}
+	return err
+}
+
+// showSync shows why a sync failed: for each stream if that is what failed.
+func (a *app) showSync(r *syncResult, err error) {
+	var failed []runlog.Stream
+	for _, s := range r.Streams {
+		if s.Phase == runlog.PhaseFailed {
+			failed = append(failed, s)
+		}
+	}
+	if len(failed) < 2 {
+		a.show("", err)
+		return
+	}
+	for _, s := range failed {
+		a.show(r.Sync, &martsync.Error{Kind: kindNamed(s.Kind), Op: s.Stream, Hint: s.Hint, Err: errors.New(s.Error)})
+	}
+}
+
+// kindNamed is the inverse of Kind.String.
+func kindNamed(name string) martsync.Kind {
+	for k := martsync.Internal; k <= martsync.Transient; k++ {
+		if k.String() == name {
+			return k
+		}
+	}
+	return martsync.Internal
+}
+
+// stoppable turns signals into what they mean for a sync: the first closes stop, so that it
+// stops at the next cursor and commits; the second exits at once, which loses nothing either.
+func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan struct{}, release func()) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	closed, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-ctx.Done():
+			return
+		case <-signals:
+			fmt.Fprintln(a.logTo, "Stopping at the next cursor; what has arrived complete is committed. Once more to exit at once.")
+			close(closed)
+		}
+		select {
+		case <-ctx.Done():
+		case <-signals:
+			os.Exit(exitSignal)
+		}
+	}()
+	return ctx, closed, func() {
+		signal.Stop(signals)
+		cancel()
+		<-done
+	}
+}
+
+// exitSignal is the exit code after a second signal, as shells have it for SIGINT.
+const exitSignal = 130
+
+func stopping(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
+	default:
+		return false
+	}
+}
+
+// summary prints what a sync did.
+func (a *app) summary(r *syncResult) {
+	if len(r.Streams) == 0 {
+		return
+	}
+	t := report.Table{Columns: []report.Column{
+		{Name: r.Sync},
+		{Name: ""},
+		{Name: "rows", Right: true},
+		{Name: "quarantined", Right: true},
+		{Name: "windows", Right: true},
+		{Name: "read", Right: true},
+		{Name: "took", Right: true},
+		{Name: "", Flexible: true},
+	}}
+	var sum runlog.Stream
+	for _, s := range r.Streams {
+		note := ""
+		switch {
+		case s.Phase == runlog.PhaseWait:
+			note = "waits " + waitingFor(s.Wake, a.clock.Now())
+		case s.Error != "":
+			note = s.Error
+		case s.Unchanged && s.Rows == 0:
+			note = "as before"
+		}
+		t.Add(s.Stream, phase(a.out, s.Phase), report.Count(s.Rows), report.Count(s.Quarantined), report.Count(s.Windows),
+			report.Bytes(s.Bytes), report.Duration(s.Took), note)
+		sum.Rows += s.Rows
+		sum.Quarantined += s.Quarantined
+		sum.Windows += s.Windows
+		sum.Bytes += s.Bytes
+	}
+	if len(r.Streams) > 1 {
+		t.Add("total", "", report.Count(sum.Rows), report.Count(sum.Quarantined), report.Count(sum.Windows), report.Bytes(sum.Bytes),
+			report.Duration(time.Duration(r.Took*float64(time.Second))), "")
+	}
+	if err := t.WriteTo(a.out); err != nil {
+		return
+	}
+	if line := usageLine(r.Usage); line != "" {
+		a.print("  %s", a.out.Paint(report.Dim, "spent: "+line))
+	}
+	if sum.Quarantined > 0 {
+		a.say("%s: %s set aside in the table _martsync_quarantine, each with the reason.",
+			a.err.Paint(report.Yellow, "Note"), report.Plural(sum.Quarantined, "row was", "rows were"))
+	}
+	switch {
+	case r.Stopped:
+		a.say("Stopped. martsync sync %s goes on from here.", r.Sync)
+	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
+		a.say("Not done: waiting %s. martsync sync %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.Sync)
+	}
+}
+
+// waitingFor writes until when, and how long that is.
+func waitingFor(wake, now time.Time) string {
+	local := wake.Local()
+	layout := "15:04:05"
+	if !sameDay(local, now.Local()) {
+		layout = "Mon Jan 2 15:04"
+	}
+	return fmt.Sprintf("until %s (%s)", local.Format(layout), report.Ago(wake, now))
+}
+
+func sameDay(a, b time.Time) bool {
+	return a.YearDay() == b.YearDay() && a.Year() == b.Year()
+}

@@ -1,0 +1,258 @@
+package config
+
+import (
+	"cmp"
+	"path"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+// syncOptions are the keys of one element of syncs, as they stand in the file.
+type syncOptions struct {
+	Name        string   `yaml:"name" jsonschema:"required,description=How commands call this sync."`
+	Source      string   `yaml:"source" jsonschema:"required,description=The name of a source above."`
+	Destination string   `yaml:"destination" jsonschema:"required,description=The name of a destination above."`
+	Schema      string   `yaml:"schema" jsonschema:"description=Namespace of the tables in the destination; without it the destination's default."`
+	Start       string   `yaml:"start" jsonschema:"description=The earliest records wanted: a date (midnight in the time zone) or a time. Without it: everything there is.,example=2020-01-01"`
+	Streams     patterns `yaml:"streams" jsonschema:"description=What to copy: * or a list of names or patterns. Without it: everything."`
+	Exclude     patterns `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
+	Schedule    string   `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
+	Timezone    string   `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
+}
+
+var (
+	topKeys  = []string{"version", "state", "sources", "destinations", "syncs"}
+	namePart = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
+)
+
+// nameRule is what namePart says, for people.
+const nameRule = "Use letters, digits, - and _, beginning with a letter or digit."
+
+// build makes the configuration of its tree and reports what is wrong to p.
+func build(root *node, file string, env lookup, o Options, p *problems) *Config {
+	d := &decoder{problems: p}
+	c := &Config{Path: file}
+	if !d.want(root, mapping, "the configuration") {
+		return c
+	}
+	for _, e := range root.entries {
+		if !slices.Contains(topKeys, e.key) {
+			d.unknownKey(e, "the configuration", topKeys)
+		}
+	}
+	override(root, env, o, p)
+
+	var version int
+	if n := root.member("version"); n != nil {
+		d.decode(n, reflect.ValueOf(&version).Elem(), "version")
+		if version != Version && n.kind == scalar {
+			p.at(n, "Write version: 1.", "this martsync reads version %d of the configuration", Version)
+		}
+	} else {
+		p.add(&Problem{Message: "version is missing", Hint: "Begin the file with version: 1."})
+	}
+	if n := root.member("state"); n != nil {
+		d.decode(n, reflect.ValueOf(&c.State).Elem(), "state")
+	}
+	c.State = cmp.Or(c.State, ".martsync")
+	if !filepath.IsAbs(c.State) {
+		c.State = filepath.Join(env.dir, c.State)
+	}
+
+	for _, e := range members(d, root, "sources") {
+		connector, options, ok := connectorOf(d, e, "source", o.Sources, func(s martsync.SourceConnector) (string, func() any) { return s.Name, s.NewConfig }, env)
+		if ok {
+			c.Sources = append(c.Sources, Source{Name: e.key, Connector: connector, Options: options, lookup: env})
+		}
+	}
+	for _, e := range members(d, root, "destinations") {
+		connector, options, ok := connectorOf(d, e, "destination", o.Destinations, func(s martsync.DestinationConnector) (string, func() any) { return s.Name, s.NewConfig }, env)
+		if ok {
+			c.Destinations = append(c.Destinations, Destination{Name: e.key, Connector: connector, Options: options, lookup: env})
+		}
+	}
+	if n := root.member("syncs"); n != nil && n.kind != null && d.want(n, sequence, "syncs") {
+		for _, item := range n.items {
+			if s, ok := c.buildSync(d, root, item); ok {
+				c.Syncs = append(c.Syncs, s)
+			}
+		}
+	}
+	return c
+}
+
+// members lists the named connectors of a section.
+func members(d *decoder, root *node, section string) []entry {
+	n := root.member(section)
+	if n == nil || n.kind == null || !d.want(n, mapping, section) {
+		return nil
+	}
+	for _, e := range n.entries {
+		if !namePart.MatchString(e.key) {
+			d.problems.at(e.place, nameRule, "%q cannot be a name", e.key)
+		}
+	}
+	return n.entries
+}
+
+// connectorOf finds the connector an entry's type names and fills its options.
+func connectorOf[C any](d *decoder, e entry, what string, all []C, of func(C) (string, func() any), env lookup) (connector C, options any, ok bool) {
+	if !d.want(e.value, mapping, what+" "+e.key) {
+		return connector, nil, false
+	}
+	var types []string
+	for _, c := range all {
+		name, _ := of(c)
+		types = append(types, name)
+	}
+	typed := e.value.member("type")
+	if typed == nil || typed.kind != scalar {
+		d.problems.at(e.place, "Add type: "+list(types)+".", "%s %s has no type", what, e.key)
+		return connector, nil, false
+	}
+	i := slices.Index(types, typed.text)
+	if i < 0 {
+		d.problems.at(typed, suggestion(typed.text, types), "there is no %s of type %q", what, typed.text)
+		return connector, nil, false
+	}
+	rest := *e.value
+	rest.entries = slices.DeleteFunc(slices.Clone(rest.entries), func(m entry) bool { return m.key == "type" })
+	_, newConfig := of(all[i])
+	options = newConfig()
+	d.decode(&rest, reflect.ValueOf(options).Elem(), what+" "+e.key)
+	absolutePaths(reflect.ValueOf(options).Elem(), env.dir)
+	return all[i], options, true
+}
+
+// absolutePaths makes relative paths start at the folder of the configuration, so that a
+// sync does not depend on where it is started. Options that are paths carry the tag
+// `martsync:"path"`.
+func absolutePaths(v reflect.Value, dir string) {
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	for _, o := range optionsOf(v.Type()) {
+		f := v.FieldByIndex(o.index)
+		if o.field.Tag.Get("martsync") == "path" && f.Kind() == reflect.String && f.String() != "" && !filepath.IsAbs(f.String()) {
+			f.SetString(filepath.Join(dir, f.String()))
+		}
+	}
+}
+
+func (c *Config) buildSync(d *decoder, root, n *node) (Sync, bool) {
+	p := d.problems
+	var o syncOptions
+	if !d.want(n, mapping, "a sync") {
+		return Sync{}, false
+	}
+	at := func(key string) *node {
+		if m := n.member(key); m != nil {
+			return m
+		}
+		return n
+	}
+	what := "a sync"
+	if m := n.member("name"); m != nil && m.text != "" {
+		what = "sync " + m.text
+	}
+	before := len(p.found)
+	d.decode(n, reflect.ValueOf(&o).Elem(), what)
+	s := Sync{Name: o.Name, Schema: o.Schema, Schedule: o.Schedule, Location: time.UTC, Streams: o.Streams, Exclude: o.Exclude}
+
+	switch {
+	case o.Name == "":
+		p.at(n, "", "a sync has no name")
+	case !namePart.MatchString(o.Name):
+		p.at(at("name"), nameRule, "%q cannot be a name", o.Name)
+	case slices.ContainsFunc(c.Syncs, func(s Sync) bool { return s.Name == o.Name }):
+		p.at(at("name"), "Give each sync a name of its own.", "a second sync named %q", o.Name)
+	}
+	s.Source = reference(d, c.Sources, root, "source", what, o.Source, at("source"), func(s Source) string { return s.Name })
+	s.Destination = reference(d, c.Destinations, root, "destination", what, o.Destination, at("destination"), func(s Destination) string { return s.Name })
+	if o.Timezone != "" {
+		loc, err := time.LoadLocation(o.Timezone)
+		if err != nil || o.Timezone == "Local" {
+			p.at(at("timezone"), "Use a name like America/Los_Angeles or UTC.", "there is no time zone %q", o.Timezone)
+		} else {
+			s.Location = loc
+		}
+	}
+	if o.Start != "" {
+		var err error
+		if s.Start, err = ParseTime(o.Start, time.Time{}, s.Location); err != nil {
+			p.at(at("start"), "", "start: %v", err)
+		}
+	}
+	if o.Schedule != "" {
+		if err := checkSchedule(o.Schedule); err != nil {
+			p.at(at("schedule"), `Write five fields: minute hour day month weekday, like "0 9 * * WED".`, "schedule: %v", err)
+		}
+	}
+	for _, key := range []string{"streams", "exclude"} {
+		for _, item := range scalars(n.member(key)) {
+			if _, err := path.Match(item.text, ""); err != nil || item.text == "" {
+				p.at(item, `Use a stream's name or a pattern like "activity_*".`, "%q is not a pattern", item.text)
+			}
+		}
+	}
+	s.Streams = slices.DeleteFunc(s.Streams, func(pattern string) bool { return pattern == "*" && len(s.Streams) == 1 })
+	return s, len(p.found) == before
+}
+
+func scalars(n *node) []*node {
+	if n == nil {
+		return nil
+	}
+	if n.kind == scalar {
+		return listOf(n).items
+	}
+	return n.items
+}
+
+// reference finds the source or destination that a sync names.
+func reference[T any](d *decoder, all []T, root *node, what, sync, name string, at *node, nameOf func(T) string) T {
+	var zero T
+	for _, v := range all {
+		if nameOf(v) == name {
+			return v
+		}
+	}
+	// The section's names, not those of all: one that has a mistake of its own is there.
+	var names []string
+	if section := root.member(what + "s"); section != nil {
+		for _, e := range section.entries {
+			names = append(names, e.key)
+		}
+	}
+	switch {
+	case name == "" && at.kind != mapping:
+		// An empty value, or a variable that is not set, which has been reported.
+		if at.kind == scalar {
+			d.problems.at(at, "", "%s of %s is empty", what, sync)
+		}
+	case name == "":
+		d.problems.at(at, "Name one of "+list(names)+".", "%s has no %s", sync, what)
+	case !slices.Contains(names, name):
+		d.problems.at(at, suggestion(name, names), "%s names the %s %q, which is not among the %ss", sync, what, name, what)
+	}
+	return zero
+}
+
+// envName is the name of the environment variable that overrides an option.
+func envName(parts ...string) string {
+	return "MARTSYNC_" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.Join(parts, "_"))
+}
