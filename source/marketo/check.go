@@ -14,6 +14,7 @@ import (
 // Check makes one cheap call for each thing that a sync needs and changes nothing, except
 // that it may create and cancel an export job, which costs nothing.
 func (s *source) Check(ctx context.Context) []martsync.Finding {
+	ctx = hasty(ctx)
 	findings := []martsync.Finding{{
 		Subject: "endpoint", OK: true, Detail: s.client.base.String() + ", " + s.account,
 	}}

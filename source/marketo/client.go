@@ -279,7 +279,7 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 		if e, ok := errors.AsType[*apiError](err); ok {
 			e.Message = strings.ReplaceAll(e.Message, token.Reveal(), "[redacted]") // somebody may echo the header
 		}
-		j := c.judge(r, try, resp, err)
+		j := c.judge(r, try, triesFor(ctx), resp, err)
 		if j.act == login {
 			// Somebody else may have renewed the token meanwhile: then that one is used.
 			j.replay, loggedIn = j.replay && !loggedIn, true
@@ -298,6 +298,23 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 	}
 }
 
+// hastyTries is how often a call is made in all while somebody waits for the answer.
+const hastyTries = 2
+
+type hastyKey struct{}
+
+// hasty returns a context whose calls give up on trouble sooner: a check of a wrong address
+// is to say so within seconds, where a sync would rather wait for a network to come back.
+func hasty(ctx context.Context) context.Context { return context.WithValue(ctx, hastyKey{}, true) }
+
+// triesFor is how often a call is made in all when it meets passing trouble.
+func triesFor(ctx context.Context) int {
+	if ctx.Value(hastyKey{}) != nil {
+		return hastyTries
+	}
+	return usualTries
+}
+
 // A judgement says what an unsuccessful try means to the caller, and whether and when the
 // call is worth repeating.
 type judgement struct {
@@ -307,11 +324,11 @@ type judgement struct {
 	wait   time.Duration
 }
 
-func (c *client) judge(r request, try int, resp *http.Response, err error) judgement {
+func (c *client) judge(r request, try, usual int, resp *http.Response, err error) judgement {
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
 		// The connection failed, and whether the vendor did what was asked is open.
-		return judgement{transportError(r.op, err), again, !r.noReplay && try < or(r.tries, usualTries), backoff(try)}
+		return judgement{transportError(r.op, err), again, !r.noReplay && try < or(r.tries, usual), backoff(try)}
 	}
 	rule := ruleFor(e, r.path)
 	j := judgement{err: rule.verdict(r.op, r.optional, e, c.clock.Now()), act: rule.act, wait: retryAfter(resp)}
@@ -330,7 +347,7 @@ func (c *client) judge(r request, try int, resp *http.Response, err error) judge
 	case login:
 		tries = try + 1 // attempt counts these
 	case again:
-		tries, j.wait = or(rule.tries, usualTries), max(j.wait, backoff(try))
+		tries, j.wait = min(or(rule.tries, usualTries), usual), max(j.wait, backoff(try))
 	case slow:
 		c.limiter.Slow(max(j.wait, vendorWindow)) // which makes everybody wait
 		tries, j.wait = throttledTries, 0

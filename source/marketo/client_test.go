@@ -209,6 +209,19 @@ func TestE4_TransientFaultsPass(t *testing.T) {
 	}
 }
 
+func TestCheckOfAServerThatIsNotThereEndsSoon(t *testing.T) {
+	v := newFakeVendor(t, nil)
+	s := v.source(t)
+	v.Close()
+	findings := s.Check(t.Context())
+	if last := findings[len(findings)-1]; last.OK || last.Subject != "credentials" || last.Hint == "" {
+		t.Errorf("got %+v, want a finding about the credentials with a hint", last)
+	}
+	if v.clock.naps >= hastyTries || v.clock.slept > 5*time.Second {
+		t.Errorf("waited %d times, %v in all, want fewer than %d", v.clock.naps, v.clock.slept, hastyTries)
+	}
+}
+
 func TestTransientFaultsThatStayAreReturned(t *testing.T) {
 	v := newFakeVendor(t, map[string]script{thing: replies(faulty("611", "System error"))})
 	_, err := v.source(t).client.do(t.Context(), get())

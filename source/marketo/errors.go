@@ -181,7 +181,10 @@ func (r rule) verdict(op string, optional bool, e *apiError, now time.Time) *mar
 
 // transportError is what became of a call that got no reply, free of URLs.
 func transportError(op string, err error) *martsync.Error {
-	return &martsync.Error{Kind: martsync.Transient, Op: "marketo: " + op, After: time.Minute, Err: noReply(err)}
+	return &martsync.Error{
+		Kind: martsync.Transient, Op: "marketo: " + op, After: time.Minute, Err: noReply(err),
+		Hint: "Check that the endpoint is right and that this machine can reach it (network, DNS, firewall, proxy); if it can, try again later.",
+	}
 }
 
 func noReply(err error) error { return fmt.Errorf("no complete reply: %w", httpx.Scrub(err)) }

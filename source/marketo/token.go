@@ -155,7 +155,7 @@ const opToken = "get an access token"
 func (t *tokens) ask(ctx context.Context) (granted, error) {
 	for try := 1; ; try++ {
 		g, err := t.once(ctx)
-		if err == nil || martsync.KindOf(err) != martsync.Transient || try == usualTries || ctx.Err() != nil {
+		if err == nil || martsync.KindOf(err) != martsync.Transient || try >= triesFor(ctx) || ctx.Err() != nil {
 			return g, err
 		}
 		t.log.DebugContext(ctx, "try again", "op", opToken, "try", try, "err", err)
@@ -181,12 +181,12 @@ func (t *tokens) once(ctx context.Context) (granted, error) {
 	r.Header.Set("User-Agent", userAgent)
 	resp, err := t.http.Do(r)
 	if err != nil {
-		return granted{}, t.unreachable(httpx.Scrub(err))
+		return granted{}, t.unreachable(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	if err != nil {
-		return granted{}, t.unreachable(httpx.Scrub(err))
+		return granted{}, t.unreachable(err)
 	}
 	var g granted
 	jsonErr := json.Unmarshal(body, &g)
@@ -198,7 +198,8 @@ func (t *tokens) once(ctx context.Context) (granted, error) {
 
 // unreachable is the error for a network that did not carry the call.
 func (t *tokens) unreachable(err error) error {
-	e := &martsync.Error{Kind: martsync.Transient, Op: opToken, After: time.Minute, Err: noReply(err)}
+	e := transportError(opToken, err)
+	e.Op = opToken // the call that needed the token is named around it
 	if httpx.UnknownHost(err) {
 		e.Hint = "Check the network and the endpoint: its host name does not resolve."
 	}
