@@ -10,7 +10,7 @@ import (
 // Env is what a connector may use of the world. All fields are set.
 type Env struct {
 	Log     *slog.Logger
-	HTTP    *http.Client // no credentials, no retries; connectors wrap its Transport
+	HTTP    *http.Client // no credentials, no retries; connectors wrap its Transport. A Timeout bounds a peer's silence, not a download
 	Clock   Clock
 	TempDir string // for small files that may vanish at any time; exists
 }

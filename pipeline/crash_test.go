@@ -13,6 +13,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var crashOptions = crash.Options{Backfill: true}
+
 // TestCrash kills a sync at every call, and at random, and compares the tables with the
 // source. MARTSYNC_NIGHTLY=1 makes it long.
 func TestCrash(t *testing.T) {
@@ -24,5 +26,5 @@ func TestCrash(t *testing.T) {
 				return s.Quarantined(stream)
 			},
 		}
-	}, crash.Options{Backfill: true})
+	}, crashOptions)
 }

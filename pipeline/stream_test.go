@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/state"
 )
 
@@ -406,6 +405,17 @@ func TestBackfill(t *testing.T) {
 		}
 		f.want("s", 1, 2)
 	})
+	t.Run("forgets held windows, which it reads again", func(t *testing.T) {
+		s := keyedStream("s", always(window(batch("1"), "w", 0)))
+		f := newFixture(t, s)
+		f.mustRun()
+		s.script = always(window(batch("1"), "w", 0), batch("2", 1))
+		f.sync.Backfill = true
+		f.mustRun()
+		if diff := cmp.Diff([]string{"w"}, f.ledger("s")); diff != "" {
+			t.Errorf("ledger (-want +got):\n%s", diff)
+		}
+	})
 	t.Run("drops what was staged", func(t *testing.T) {
 		s := keyedStream("s", always(unverified(batch("half", 9)), failure(martsync.Data, 0)))
 		f := newFixture(t, s)
@@ -444,8 +454,6 @@ func TestBackfill(t *testing.T) {
 		f.sync.Backfill = true
 		f.mustRun()
 		f.want("s", 1, 2, 3)
-		run := f.sync
-		run.Limits = pipeline.Thresholds{}
 	})
 }
 

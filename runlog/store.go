@@ -34,8 +34,7 @@ func Load(ctx context.Context, store state.Store, sync, id string) (*Run, error)
 	}
 	for _, k := range slices.Backward(keys) {
 		if _, have, _ := strings.Cut(strings.TrimPrefix(k, prefix(sync)), "Z."); have == id {
-			r, _, err := load(ctx, store, k)
-			return r, err
+			return load(ctx, store, k)
 		}
 	}
 	return nil, fmt.Errorf("load run %s of %s: %w", id, sync, ErrNotFound)
@@ -60,7 +59,7 @@ func List(ctx context.Context, store state.Store, sync string, n int) ([]Run, er
 		if n > 0 && len(runs) == n {
 			break
 		}
-		r, _, err := load(ctx, store, k)
+		r, err := load(ctx, store, k)
 		switch {
 		case errors.Is(err, ErrNotFound), martsync.KindOf(err) == martsync.Data:
 			continue
@@ -98,14 +97,14 @@ func Save(ctx context.Context, store state.Store, r *Run) error {
 	if err != nil {
 		return fmt.Errorf("save run %s: %w", r.ID, err)
 	}
-	_, revision, err := load(ctx, store, key(r))
-	if err != nil && revision == "" && !errors.Is(err, ErrNotFound) {
+	before, err := store.Get(ctx, key(r))
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return fmt.Errorf("save run %s: %w", r.ID, err)
 	}
-	if _, err := store.Put(ctx, key(r), data, revision); err != nil && !errors.Is(err, state.ErrStale) {
+	if _, err := store.Put(ctx, key(r), data, before.Revision); err != nil && !errors.Is(err, state.ErrStale) {
 		return fmt.Errorf("save run %s: %w", r.ID, err)
 	}
-	if revision == "" {
+	if before.Revision == "" {
 		return prune(ctx, store, r.Sync)
 	}
 	return nil
@@ -191,17 +190,17 @@ func freshness(ctx context.Context, store state.Store, sync string) (fresh []Fre
 	return fresh, d.Revision, nil
 }
 
-func load(ctx context.Context, store state.Store, key string) (*Run, string, error) {
+func load(ctx context.Context, store state.Store, key string) (*Run, error) {
 	d, err := store.Get(ctx, key)
 	if errors.Is(err, state.ErrNotFound) {
-		return nil, "", fmt.Errorf("load %s: %w", key, ErrNotFound)
+		return nil, fmt.Errorf("load %s: %w", key, ErrNotFound)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("load %s: %w", key, err)
+		return nil, fmt.Errorf("load %s: %w", key, err)
 	}
 	var r Run
 	if err := json.Unmarshal(d.Data, &r); err != nil {
-		return nil, d.Revision, &martsync.Error{Kind: martsync.Data, Op: "load " + key, Err: err}
+		return nil, &martsync.Error{Kind: martsync.Data, Op: "load " + key, Err: err}
 	}
-	return &r, d.Revision, nil
+	return &r, nil
 }

@@ -17,7 +17,9 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,8 +48,8 @@ type app struct {
 	noInput    bool
 	speed      float64
 
-	lively   bool      // the command's life is worth a log where nobody watches
-	logTo    io.Writer // where log lines go: a.err, or above a progress that is being drawn
+	lively   bool // the command's life is worth a log where nobody watches
+	lines    *logWriter
 	cleanups []func() error
 }
 
@@ -57,7 +59,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		in: stdin, out: report.NewOutput(stdout, getenv), err: report.NewOutput(stderr, getenv),
 		getenv: getenv, clock: martsync.SystemClock{},
 	}
-	a.logTo = a.err
+	a.lines = &logWriter{to: a.err}
 	root := a.rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
@@ -82,6 +84,29 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (err error) {
 		}
 	}()
 	return root.ExecuteContext(ctx)
+}
+
+// shortSilence is how long a simulator on this machine may say nothing before it is taken for
+// dead; it never needs that long to answer.
+const shortSilence = 5 * time.Second
+
+// A logWriter is where log lines go: to stderr, or above a picture that is being drawn. It
+// can be redirected while loggers use it.
+type logWriter struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (l *logWriter) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(line)
+}
+
+func (l *logWriter) redirect(to io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = to
 }
 
 // interruptible ends the command's context at the first signal.
@@ -149,7 +174,7 @@ func (a *app) log() *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if a.jsonLog() {
-		return slog.New(slog.NewJSONHandler(a.logTo, options))
+		return slog.New(slog.NewJSONHandler(a.lines, options))
 	}
 	options.ReplaceAttr = func(_ []string, attr slog.Attr) slog.Attr {
 		if attr.Key == slog.TimeKey {
@@ -157,7 +182,7 @@ func (a *app) log() *slog.Logger {
 		}
 		return attr
 	}
-	return slog.New(slog.NewTextHandler(a.logTo, options))
+	return slog.New(slog.NewTextHandler(a.lines, options))
 }
 
 // jsonLog reports whether log lines are JSON: for machines, unless flags say otherwise.
@@ -183,7 +208,12 @@ func (a *app) connectorEnv() (martsync.Env, error) {
 		}
 		return nil
 	})
-	return martsync.Env{Log: a.log(), HTTP: &http.Client{Transport: transport}, Clock: a.clock, TempDir: dir}, nil
+	client := &http.Client{Transport: transport}
+	if a.speed > 1 {
+		// A silent simulator is given up sooner too: its five minutes pass faster.
+		client.Timeout = max(shortSilence, time.Duration(float64(5*time.Minute)/a.speed))
+	}
+	return martsync.Env{Log: a.log(), HTTP: client, Clock: a.clock, TempDir: dir}, nil
 }
 
 // openSource opens a source. With a --speed of its own, time is only right for a simulator.

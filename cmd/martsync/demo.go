@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var rows int
 	var seed uint64
 	var asJSON bool
+	var faults []string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Shows everything in a minute: no account, no key",
@@ -34,12 +36,13 @@ func (a *app) demoCommand() *cobra.Command {
 copies what has changed, and compares every table with what the vendors hold, row by row.
 
 The simulators keep the vendors' limits and make export jobs wait, but their clock skips the waits.
+With --fault they also fail in the ways that martsync simulate lists; the copy is to be perfect all the same.
 The exit code is 4 if any table is not a perfect copy.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := interruptible(cmd)
 			defer cancel()
-			d := &demo{a: a, path: path, rows: rows, seed: seed, quiet: asJSON}
+			d := &demo{a: a, path: path, rows: rows, seed: seed, faults: faults, quiet: asJSON}
 			result, err := d.run(ctx)
 			if err != nil {
 				return err
@@ -58,18 +61,20 @@ The exit code is 4 if any table is not a perfect copy.`,
 	c.Flags().StringVar(&path, "path", "martsync-demo.duckdb", "the DuckDB `file` to make; only a file that an earlier demo made is replaced")
 	c.Flags().IntVar(&rows, "rows", 4000, "`number` of people in each simulated account")
 	c.Flags().Uint64Var(&seed, "seed", 1, "`number` that the data follow from")
+	c.Flags().StringArrayVar(&faults, "fault", nil, "a `fault` for the vendors to have (repeatable), as in cut:every=3")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
 // A demo is one run of martsync demo.
 type demo struct {
-	a     *app
-	path  string
-	rows  int
-	seed  uint64
-	quiet bool
-	clock *simulate.Clock
+	a      *app
+	path   string
+	rows   int
+	seed   uint64
+	faults []string
+	quiet  bool
+	clock  *simulate.Clock
 }
 
 // A demoResult is the report.
@@ -92,6 +97,7 @@ type demoVendor struct {
 	Second  demoSync         `json:"second_sync"`
 	Views   []string         `json:"views"`
 	Usage   []martsync.Usage `json:"usage"`
+	Faults  map[string]int   `json:"faults,omitempty"` // how often the vendor failed on purpose, by kind
 }
 
 // A demoSync is one sync and what its tables were worth afterwards.
@@ -129,6 +135,10 @@ func (s *demoSync) ok() bool {
 var demoStart = time.Date(2026, time.March, 16, 9, 30, 0, 0, time.UTC)
 
 func (d *demo) run(ctx context.Context) (*demoResult, error) {
+	faults, err := sortFaults(connectors.Simulators(), d.faults)
+	if err != nil {
+		return nil, err
+	}
 	if err := replaceDemo(ctx, d.path); err != nil {
 		return nil, err
 	}
@@ -141,8 +151,9 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 		return nil, err
 	}
 	env.Clock = d.clock
+	env.HTTP.Timeout = shortSilence
 	for _, s := range connectors.Simulators() {
-		vendor, err := d.vendor(ctx, s, env)
+		vendor, err := d.vendor(ctx, s, faults[s.Name], env)
 		if err != nil {
 			return nil, err
 		}
@@ -163,9 +174,27 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 	return result, nil
 }
 
+// sortFaults gives each simulator the faults that it knows. One that none knows is a mistake.
+func sortFaults(simulators []simulate.Simulator, faults []string) (map[string][]string, error) {
+	by := map[string][]string{}
+	for _, fault := range faults {
+		name, _, _ := strings.Cut(fault, ":")
+		known := false
+		for _, s := range simulators {
+			if slices.ContainsFunc(s.Faults, func(f simulate.FaultInfo) bool { return f.Name == name }) {
+				by[s.Name], known = append(by[s.Name], fault), true
+			}
+		}
+		if !known {
+			return nil, usageError(fmt.Errorf("fault %q is not known", name), "See martsync simulate --help.")
+		}
+	}
+	return by, nil
+}
+
 // vendor plays the whole demonstration with one simulator.
-func (d *demo) vendor(ctx context.Context, s simulate.Simulator, env martsync.Env) (v *demoVendor, err error) {
-	instance, err := s.New(simulate.Options{Seed: d.seed, Rows: d.rows, Clock: d.clock})
+func (d *demo) vendor(ctx context.Context, s simulate.Simulator, faults []string, env martsync.Env) (v *demoVendor, err error) {
+	instance, err := s.New(simulate.Options{Seed: d.seed, Rows: d.rows, Clock: d.clock, Faults: faults})
 	if err != nil {
 		return nil, fmt.Errorf("start the simulator of %s: %w", s.Name, err)
 	}
@@ -224,6 +253,7 @@ func (d *demo) vendor(ctx context.Context, s simulate.Simulator, env martsync.En
 	if m, ok := from.(martsync.Meter); ok {
 		v.Usage = m.Usage()
 	}
+	v.Faults = instance.Stats().Faults
 	return v, nil
 }
 

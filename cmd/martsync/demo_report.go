@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,6 +77,7 @@ func (d *demo) print(r *demoResult) error {
 		if err := d.printCost(v); err != nil {
 			return err
 		}
+		d.printFaults(v)
 		d.printChanges(v)
 	}
 	for i, q := range r.Queries {
@@ -106,6 +109,19 @@ func (d *demo) print(r *demoResult) error {
 	d.a.print("  martsync init                    connect your own account: a few questions, two small files")
 	d.a.print("  duckdb %-25s look around in the tables, if you have the DuckDB shell", r.Path)
 	return nil
+}
+
+// printFaults tells what went wrong on purpose.
+func (d *demo) printFaults(v *demoVendor) {
+	if len(v.Faults) == 0 {
+		return
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(v.Faults)) {
+		list = append(list, fmt.Sprintf("%s ×%d", name, v.Faults[name]))
+	}
+	d.a.print("")
+	d.a.print("%s  that the vendor had on purpose: %s", d.a.out.Paint(report.Bold, "Faults"), strings.Join(list, ", "))
 }
 
 // numbers reports whether a column of an answer holds nothing but numbers.

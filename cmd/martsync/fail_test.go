@@ -19,7 +19,9 @@ import (
 func newApp() (a *app, stdout, stderr *strings.Builder) {
 	stdout, stderr = &strings.Builder{}, &strings.Builder{}
 	none := func(string) string { return "" }
-	return &app{out: report.NewOutput(stdout, none), err: report.NewOutput(stderr, none), getenv: none, clock: martsync.SystemClock{}}, stdout, stderr
+	a = &app{out: report.NewOutput(stdout, none), err: report.NewOutput(stderr, none), getenv: none, clock: martsync.SystemClock{}}
+	a.lines = &logWriter{to: a.err}
+	return a, stdout, stderr
 }
 
 func TestFail(t *testing.T) {
@@ -144,7 +146,6 @@ func TestOnThisMachine(t *testing.T) {
 
 func TestStoppableLeaksNothing(t *testing.T) {
 	a, _, _ := newApp()
-	a.logTo = a.err
 	ctx, stop, release := a.stoppable(t.Context())
 	if stopping(stop) {
 		t.Error("it stops without a signal")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -36,10 +37,12 @@ const scriptSpeed = 120
 //
 //	simulator [-rows N] [-deny PERMISSION] [-fault FAULT]…   starts a Marketo, writes martsync.yaml
 //	simulator -hang N                                        one that answers N requests and then no more
+//	simulator -exportbytes N                                 one whose export quota of a day is N bytes
 //	exits CODE command…                                      runs the command, which must exit with CODE
 //	calls N                                                  the simulator has counted N calls since it was last asked
 //	holdlease                                                takes the lease of the simulator's account
 //	awaitcalls N                                             waits until the simulator has counted N calls
+//	awaithang                                                waits until it has left a request without an answer
 //	await FILE [TEXT]                                        waits until FILE has something in it, or TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -58,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"simulator": startSimulator, "exits": exits, "calls": countCalls,
-			"holdlease": holdLease, "awaitcalls": awaitCalls, "await": awaitFile,
+			"holdlease": holdLease, "awaitcalls": awaitCalls, "awaithang": awaitHang, "await": awaitFile,
 		},
 	})
 }
@@ -70,6 +73,8 @@ type scriptSim struct {
 	server *marketosim.Server
 	url    string
 	seen   int // calls at the last look
+
+	hanging atomic.Int64 // requests that were not answered
 }
 
 func sim(ts *testscript.TestScript) *scriptSim {
@@ -81,6 +86,7 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	rows := fs.Int("rows", 60, "")
 	deny := fs.String("deny", "", "")
 	hang := fs.Int("hang", 0, "")
+	exportBytes := fs.Int64("exportbytes", 0, "")
 	var faults []string
 	fs.Func("fault", "", func(f string) error { faults = append(faults, f); return nil })
 	ts.Check(fs.Parse(args))
@@ -90,13 +96,18 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	server, err := marketosim.New(marketosim.Config{
 		Options: simulate.Options{Seed: 7, Rows: *rows, Clock: simulate.Scaled(scriptSpeed), Faults: faults}, Users: users,
-		LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour,
+		LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour, ExportBytes: *exportBytes,
 	})
 	ts.Check(err)
 	var requests atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if *hang > 0 && requests.Add(1) > int64(*hang) {
-			<-r.Context().Done()
+			sim(ts).hanging.Add(1)
+			io.Copy(io.Discard, r.Body) //nolint:errcheck // until it is read nobody notices that the client is gone
+			select {                    // not for ever: a script that fails interrupts once and waits
+			case <-r.Context().Done():
+			case <-time.After(patience):
+			}
 			return
 		}
 		server.ServeHTTP(w, r)
@@ -163,6 +174,10 @@ func awaitCalls(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	eventually(ts, args[0]+" calls", func() bool { return sim(ts).server.Stats().Calls >= n })
+}
+
+func awaitHang(ts *testscript.TestScript, _ bool, _ []string) {
+	eventually(ts, "a request to hang", func() bool { return sim(ts).hanging.Load() > 0 })
 }
 
 func awaitFile(ts *testscript.TestScript, _ bool, args []string) {

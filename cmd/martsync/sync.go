@@ -284,7 +284,7 @@ func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan str
 		case <-ctx.Done():
 			return
 		case <-signals:
-			fmt.Fprintln(a.logTo, "Stopping at the next cursor; what has arrived complete is committed. Once more to exit at once.")
+			fmt.Fprintln(a.lines, "Stopping at the next cursor; what has arrived complete is committed. Once more to exit at once.")
 			close(closed)
 		}
 		select {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"slices"
@@ -25,7 +24,6 @@ type watch struct {
 	meter   martsync.Meter // nil: the source counts nothing
 	began   time.Time
 	picture *report.Progress // nil: not a terminal
-	before  io.Writer        // a.logTo before
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -37,13 +35,13 @@ type watch struct {
 const tellEvery = 10 * time.Second
 
 func (a *app) watch(s config.Sync, source martsync.Source) *watch {
-	w := &watch{a: a, sync: s, began: a.clock.Now(), before: a.logTo}
+	w := &watch{a: a, sync: s, began: a.clock.Now()}
 	w.meter, _ = source.(martsync.Meter)
 	if a.err.Terminal() && !a.jsonLog() {
 		w.picture = report.StartProgress(a.err, martsync.SystemClock{}, w.draw)
-		a.logTo = w.picture
+		a.lines.redirect(w.picture)
 	} else if a.lively && a.jsonLog() {
-		w.log = slog.New(slog.NewJSONHandler(a.err, nil)).With("sync", s.Name)
+		w.log = slog.New(slog.NewJSONHandler(a.lines, nil)).With("sync", s.Name)
 	}
 	return w
 }
@@ -52,7 +50,7 @@ func (a *app) watch(s config.Sync, source martsync.Source) *watch {
 func (w *watch) end() {
 	if w.picture != nil {
 		w.picture.Stop(true)
-		w.a.logTo = w.before
+		w.a.lines.redirect(w.a.err)
 	}
 }
 
@@ -61,13 +59,14 @@ func (w *watch) observe(e pipeline.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := slices.IndexFunc(w.events, func(o pipeline.Event) bool { return o.Stream == e.Stream })
+	now := martsync.SystemClock{}.Now() // that of whoever reads the lines
 	if at < 0 {
 		at = len(w.events)
-		w.events, w.told = append(w.events, e), append(w.told, e.Time)
+		w.events, w.told = append(w.events, e), append(w.told, now)
 	}
 	w.events[at] = e
-	if w.log != nil && e.Phase == runlog.PhaseRead && e.Time.Sub(w.told[at]) >= tellEvery {
-		w.told[at] = e.Time
+	if w.log != nil && e.Phase == runlog.PhaseRead && now.Sub(w.told[at]) >= tellEvery {
+		w.told[at] = now
 		w.log.Info("reading", "stream", e.Stream, "rows", e.Rows, "bytes", e.Bytes)
 	}
 }

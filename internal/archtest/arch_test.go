@@ -91,9 +91,7 @@ var rules = []rule{
 	{"internal/connectors imports connectors, simulators and what their lists are made of", func(p string) bool { return p == "internal/connectors" }, func(_, to string) bool {
 		return to == "" || to == "simulate" || strings.HasPrefix(to, "source/") || strings.HasPrefix(to, "destination/")
 	}},
-	{"a test suite imports what it tests", func(p string) bool {
-		return isSuite(p)
-	}, func(_, to string) bool {
+	{"a test suite imports what it tests", isSuite, func(_, to string) bool {
 		return to == "" || to == "simulate" || strings.HasPrefix(to, "internal/") && to != "internal/connectors" || to == "pipeline" || to == "state" || isSuite(to)
 	}},
 	{"a source imports the root, internal packages and itself", within("source"), func(from, to string) bool {

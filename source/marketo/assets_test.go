@@ -233,6 +233,19 @@ func TestAssetsFirstFullThenUpdates(t *testing.T) {
 	}
 }
 
+func TestAssetThatShowsUpLateIsRead(t *testing.T) {
+	sh := &shelf{}
+	v, s := programs(t, sh)
+	tb := newTable("id")
+	mustRead(t, tb, s)
+	sh.put(v.clock.Now().Add(-3*time.Minute), 5) // updated before the first read, listed after it
+	v.clock.advance(time.Hour)
+	mustRead(t, tb, s)
+	if diff := cmp.Diff(sh.want(), tb.live()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestE49_VanishedAssetsAreNoticedByAFullListing(t *testing.T) {
 	sh := &shelf{}
 	v, s := programs(t, sh)

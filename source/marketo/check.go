@@ -47,7 +47,7 @@ func (s *source) Check(ctx context.Context) []martsync.Finding {
 }
 
 func bad(subject string, err error) martsync.Finding {
-	return martsync.Finding{Subject: subject, Detail: cause(err), Hint: martsync.HintOf(err)}
+	return martsync.Finding{Subject: subject, Detail: cause(err), Hint: martsync.HintOf(err), Err: err}
 }
 
 // cause is err without the operation, which the subject of a finding names already.

@@ -134,6 +134,48 @@ func TestListMembersResumeAtEveryCursor(t *testing.T) {
 	}
 }
 
+func TestListMembersGoOnWhereTheyStopped(t *testing.T) {
+	c := &club{lists: map[int64][]int64{1: {1}, 2: {2}, 3: {3}}}
+	v := c.vendor(t)
+	s := newMemberStream(v.source(t))
+	tb := newTable("list_id", "lead_id")
+	if err := tb.read(t, s, martsync.Span{}, func(batch int) bool { return batch == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	c.calls = nil
+	mustRead(t, tb, s)
+	if diff := cmp.Diff([]string{"/rest/v1/lists.json", "/rest/v1/lists/3/leads.json"}, c.calls); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
+	}
+}
+
+func TestVanishedListsAreForgotten(t *testing.T) {
+	c := &club{lists: map[int64][]int64{1: {1, 1, 1}, 2: {2}}} // the same lead on three pages counts once
+	v := c.vendor(t)
+	s := newMemberStream(v.source(t))
+	tb := newTable("list_id", "lead_id")
+	mustRead(t, tb, s)
+	if tb.wins[0].Parsed != 1 {
+		t.Errorf("window %+v, want one member", tb.wins[0])
+	}
+	delete(c.lists, 1)
+	for pass, want := range []int{1, 0} {
+		scopes := 0
+		for b, err := range s.Read(t.Context(), tb.cur, martsync.Span{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b.Complete != nil {
+				scopes++
+			}
+			tb.cur = b.Cursor
+		}
+		if scopes != want {
+			t.Errorf("pass %d after the deletion tells of %d lists, want %d", pass, scopes, want)
+		}
+	}
+}
+
 func TestListDeletedWhileItIsRead(t *testing.T) {
 	c := &club{lists: map[int64][]int64{1: {1}, 2: {2}}}
 	v := c.vendor(t)

@@ -2,6 +2,7 @@ package sourcetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -58,66 +59,82 @@ func wellFormed(t *testing.T, s Setup) {
 			t.Error(err)
 			continue
 		}
-		var written, quarantined int64         // since the last window
-		var safeWritten, safeQuarantined int64 // at the last verified cursor
-		open := false                          // rows or windows after the last verified cursor
 		for i, st := range steps {
-			fail := func(format string, args ...any) {
-				t.Errorf("%s, batch %d (cursor %q): %s", schema.Stream, i, st.Cursor, fmt.Sprintf(format, args...))
-			}
-			if !utf8.ValidString(string(st.Cursor)) {
-				fail("the cursor is not UTF-8")
-			}
-			if r := st.Records; r != nil {
-				if err := rows.Check(&schema, r); err != nil {
-					fail("%v", err)
-				}
-				if r.Size() > martsync.MaxBytes && r.Len > 1 {
-					fail("%d bytes in %d rows, want at most %d", r.Size(), r.Len, martsync.MaxBytes)
-				}
-				written += int64(r.Len)
-				open = open || r.Len > 0
-			}
-			quarantined += int64(len(st.Quarantined))
-			open = open || len(st.Quarantined) > 0
-			for _, q := range st.Quarantined {
-				if q.Reason == "" || q.Line < 1 || len(q.Raw) > martsync.MaxQuarantineRaw || !utf8.ValidString(q.Raw) {
-					fail("quarantined row %+v: want a reason, a line from 1 and at most %d bytes of UTF-8", q, martsync.MaxQuarantineRaw)
-				}
-			}
-			if st.Discard {
-				if st.Records != nil || st.Quarantined != nil || st.Window != nil || st.Cursor == "" {
-					fail("a batch that discards has a cursor and nothing else")
-				}
-				written, quarantined, open = safeWritten, safeQuarantined, false
-				continue
-			}
-			if c := st.Complete; c != nil {
-				if st.Cursor == "" || st.Unverified || !schema.Deletes || c.Column != "" && !schema.IsKey(c.Column) {
-					fail("complete scope %+v: want a verified cursor, a schema with deletes and a key column", *c)
-				}
-			}
-			if w := st.Window; w != nil {
-				open = true
-				if st.Unverified {
-					fail("a window at an unverified cursor")
-				}
-				if w.Quarantined != quarantined || w.Parsed != quarantined+written || w.Records >= 0 && w.Records != w.Parsed {
-					fail("window %+v after %d rows and %d quarantined ones", *w, written, quarantined)
-				}
-				if w.From.After(w.To) {
-					fail("window from %v to %v", w.From, w.To)
-				}
-				written, quarantined = 0, 0
-			}
-			if st.Cursor != "" && !st.Unverified {
-				safeWritten, safeQuarantined, open = written, quarantined, false
+			if err := checkBatch(&schema, &st.Batch); err != nil {
+				t.Errorf("%s, batch %d (cursor %q): %v", schema.Stream, i, st.Cursor, err)
 			}
 		}
-		if open {
-			t.Errorf("%s ends after rows or a window without a verified cursor", schema.Stream)
+		if err := checkWindows(steps); err != nil {
+			t.Errorf("%s: %v", schema.Stream, err)
 		}
 	}
+}
+
+func checkBatch(schema *martsync.Schema, b *martsync.Batch) error {
+	if !utf8.ValidString(string(b.Cursor)) {
+		return errors.New("the cursor is not UTF-8")
+	}
+	if r := b.Records; r != nil {
+		if err := rows.Check(schema, r); err != nil {
+			return err
+		}
+		if r.Size() > martsync.MaxBytes && r.Len > 1 {
+			return fmt.Errorf("%d bytes in %d rows, want at most %d", r.Size(), r.Len, martsync.MaxBytes)
+		}
+	}
+	for _, q := range b.Quarantined {
+		if q.Reason == "" || q.Line < 1 || len(q.Raw) > martsync.MaxQuarantineRaw || !utf8.ValidString(q.Raw) {
+			return fmt.Errorf("quarantined row %+v: want a reason, a line from 1 and at most %d bytes of UTF-8", q, martsync.MaxQuarantineRaw)
+		}
+	}
+	if b.Discard && (b.Records != nil || b.Quarantined != nil || b.Window != nil || b.Complete != nil || b.Cursor == "") {
+		return errors.New("a batch that discards has a cursor and nothing else")
+	}
+	if c := b.Complete; c != nil && (b.Cursor == "" || b.Unverified || !schema.Deletes || c.Column != "" && !schema.IsKey(c.Column)) {
+		return fmt.Errorf("complete scope %+v: want a verified cursor, a schema with deletes and a key column", *c)
+	}
+	if w := b.Window; w != nil {
+		if b.Unverified {
+			return errors.New("a window at an unverified cursor")
+		}
+		if w.From.After(w.To) {
+			return fmt.Errorf("a window from %v to %v", w.From, w.To)
+		}
+	}
+	return nil
+}
+
+// checkWindows counts rows the way the engine does: all rows since the last window belong to
+// the next one (I4, I5).
+func checkWindows(steps []step) error {
+	type counts struct{ written, quarantined int64 }
+	var now, safe counts // since the last window; safe: as of the last verified cursor
+	open := false        // rows or windows came after the last verified cursor
+	for i, st := range steps {
+		if st.Discard {
+			now, open = safe, false
+			continue
+		}
+		if st.Records != nil {
+			now.written += int64(st.Records.Len)
+			open = open || st.Records.Len > 0
+		}
+		now.quarantined += int64(len(st.Quarantined))
+		open = open || len(st.Quarantined) > 0
+		if w := st.Window; w != nil {
+			if w.Quarantined != now.quarantined || w.Parsed != now.quarantined+now.written || w.Records >= 0 && w.Records != w.Parsed {
+				return fmt.Errorf("batch %d (cursor %q): window %+v after %d rows and %d quarantined ones", i, st.Cursor, *w, now.written, now.quarantined)
+			}
+			now, open = counts{}, true
+		}
+		if st.Cursor != "" && !st.Unverified {
+			safe, open = now, false
+		}
+	}
+	if open {
+		return errors.New("the end comes after rows or a window without a verified cursor")
+	}
+	return nil
 }
 
 // resumes: at each cursor, another process reads what remains (I3).
@@ -136,7 +153,11 @@ func resumes(t *testing.T, s Setup) {
 				t.Error(err)
 				continue
 			}
-			got := table(t, schema, slices.Concat(whole[:i+1], rest))
+			both := slices.Concat(whole[:i+1], rest)
+			if err := checkWindows(both); err != nil && !schema.Snapshot {
+				t.Errorf("%s resumed at batch %d of %d: %v", schema.Stream, i, len(whole), err)
+			}
+			got := table(t, schema, both)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s resumed at batch %d of %d, cursor %q, unverified %v (-uninterrupted +resumed):\n%s",
 					schema.Stream, i, len(whole), whole[i].Cursor, whole[i].Unverified, diff)

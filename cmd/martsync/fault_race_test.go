@@ -1,0 +1,5 @@
+//go:build race && cgo && !lite
+
+package main
+
+func init() { raced = []string{"code", "cut", "fail", "misfit"} }

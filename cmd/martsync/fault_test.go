@@ -1,0 +1,79 @@
+//go:build cgo && !lite
+
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/connectors"
+)
+
+// often says how often each fault strikes: as often as a sync can bear that is to end on the
+// same day. A fault that is not named strikes each time it can.
+var often = map[string]string{
+	"code": "code:code=606,every=7", "status": "status:every=5", "empty": "empty:every=9", "broken": "broken:every=9",
+	"cut": "cut:every=5", "hang": "hang:nth=40", "slow": "slow:every=9", "expire": "expire:every=40", "json": "json:every=3",
+	"gone": "gone:nth=2", "noresult": "noresult:every=3", "nocreate": "nocreate:nth=2", "fail": "fail:nth=2", "stuck": "stuck:nth=2",
+}
+
+// raced are the faults that are tried under the race detector, which makes a sync five times as
+// slow; nil: all. One for each way of going on: call again, resume, make anew, quarantine.
+var raced []string
+
+// TestEveryFaultEndsComplete is the demonstration with each fault that the simulators know: the
+// tables equal the truth all the same.
+func TestEveryFaultEndsComplete(t *testing.T) {
+	for _, s := range connectors.Simulators() {
+		for _, f := range s.Faults {
+			t.Run(s.Name+"/"+f.Name, func(t *testing.T) {
+				if raced != nil && !slices.Contains(raced, f.Name) {
+					t.Skip("tried without the race detector")
+				}
+				t.Parallel()
+				fault := often[f.Name]
+				if fault == "" {
+					fault = f.Name + ":times=0"
+				}
+				path := filepath.Join(t.TempDir(), "demo.duckdb")
+				var stdout, stderr strings.Builder
+				none := func(string) string { return "" }
+				code := run(t.Context(), []string{"demo", "--rows", "60", "--path", path, "--json", "--fault", fault}, strings.NewReader(""), &stdout, &stderr, none)
+				if code != martsync.ExitOK {
+					t.Fatalf("exit code %d, want 0\n%s\n%s", code, stderr.String(), stdout.String())
+				}
+				var result demoResult
+				if err := json.Unmarshal([]byte(stdout.String()), &result); err != nil {
+					t.Fatal(err)
+				}
+				struck, quarantined := 0, int64(0)
+				for _, v := range result.Vendors {
+					struck += v.Faults[f.Name]
+					for _, l := range v.Second.Ledger {
+						quarantined += l.Quarantined
+					}
+				}
+				if !result.OK || struck == 0 {
+					t.Errorf("complete: %v after the fault struck %d times, want complete after at least 1", result.OK, struck)
+				}
+				if spoils := f.Name == "columns" || f.Name == "misfit"; spoils != (quarantined > 0) {
+					t.Errorf("%d rows in quarantine, want some: %v", quarantined, spoils)
+				}
+			})
+		}
+	}
+}
+
+func TestUnknownFaultOfTheDemo(t *testing.T) {
+	var stdout, stderr strings.Builder
+	none := func(string) string { return "" }
+	path := filepath.Join(t.TempDir(), "demo.duckdb")
+	code := run(t.Context(), []string{"demo", "--path", path, "--fault", "cute"}, strings.NewReader(""), &stdout, &stderr, none)
+	if code != martsync.ExitConfig || !strings.Contains(stderr.String(), `fault "cute" is not known`) {
+		t.Errorf("exit code %d and %q, want 2 and the name", code, stderr.String())
+	}
+}
