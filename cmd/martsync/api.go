@@ -45,19 +45,7 @@ func (a *app) api(ctx context.Context, name, method, path, data string, include 
 	if err != nil {
 		return err
 	}
-	c, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	s, err := c.FindSource(name)
-	if err != nil {
-		return err
-	}
-	env, err := a.connectorEnv()
-	if err != nil {
-		return err
-	}
-	source, err := a.openSource(ctx, s, env)
+	s, source, err := a.openNamed(ctx, name)
 	if err != nil {
 		return err
 	}

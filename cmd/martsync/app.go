@@ -216,6 +216,24 @@ func (a *app) connectorEnv() (martsync.Env, error) {
 	return martsync.Env{Log: a.log(), HTTP: client, Clock: a.clock, TempDir: dir}, nil
 }
 
+// openNamed opens the source of the configuration that has this name.
+func (a *app) openNamed(ctx context.Context, name string) (config.Source, martsync.Source, error) {
+	c, err := a.loadConfig()
+	if err != nil {
+		return config.Source{}, nil, err
+	}
+	s, err := c.FindSource(name)
+	if err != nil {
+		return s, nil, err
+	}
+	env, err := a.connectorEnv()
+	if err != nil {
+		return s, nil, err
+	}
+	source, err := a.openSource(ctx, s, env)
+	return s, source, err
+}
+
 // openSource opens a source. With a --speed of its own, time is only right for a simulator.
 func (a *app) openSource(ctx context.Context, s config.Source, env martsync.Env) (martsync.Source, error) {
 	source, err := s.Open(ctx, env)

@@ -52,19 +52,7 @@ func (a *app) read(ctx context.Context, name, stream string, ids, fields []strin
 	if format != "json" && format != "csv" && format != "table" {
 		return usageError(fmt.Errorf("--format is %q", format), "Use json, csv or table.")
 	}
-	c, err := a.loadConfig()
-	if err != nil {
-		return err
-	}
-	s, err := c.FindSource(name)
-	if err != nil {
-		return err
-	}
-	env, err := a.connectorEnv()
-	if err != nil {
-		return err
-	}
-	source, err := a.openSource(ctx, s, env)
+	s, source, err := a.openNamed(ctx, name)
 	if err != nil {
 		return err
 	}
