@@ -55,7 +55,7 @@ func newActivities(s *source, d *dispatcher) *rangeStream {
 	if len(s.cfg.Activities.Exclude) > 0 {
 		spec.types = s.wantedTypes
 	}
-	return &rangeStream{src: s, jobs: d, schema: schema, parts: []*partSpec{spec}}
+	return &rangeStream{src: s, jobs: d, cursorEvery: cursorEvery, schema: schema, parts: []*partSpec{spec}}
 }
 
 func (s *source) overlap() time.Duration { return time.Duration(s.cfg.Activities.Overlap) }

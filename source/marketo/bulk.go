@@ -21,8 +21,7 @@ type object struct {
 	dir  string // below /bulk/v1: "leads"
 	key  string // the vendor's name of the key, the first field of every file
 
-	// filter makes the filter of the create call; the second result names the date filter,
-	// which the vendor may not offer to every account.
+	// filter makes the filter of the create call.
 	filter func(window, exportOptions) exportFilter
 }
 
@@ -96,6 +95,7 @@ type rangeStream struct {
 	parts  []*partSpec
 
 	longest     time.Duration // of a window; 0: as long as the vendor allows
+	cursorEvery int64         // bytes of a file between two cursors to resume from
 	parked      *quotaError   // why no job was started; nil: nothing
 	parkedUntil second
 }

@@ -15,7 +15,26 @@ import (
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
+	"github.com/martsync/martsync/source/sourcetest"
 )
+
+func TestBulkLaws(t *testing.T) {
+	for _, mode := range []string{"bulk", "auto"} {
+		t.Run(mode, func(t *testing.T) {
+			sourcetest.Run(t, func(t testing.TB) sourcetest.Setup {
+				a := newAccount(t, marketosim.Config{Options: simulate.Options{Rows: 30}, PerLead: 4})
+				a.tweak = func(c *Config) { c.Activities.Mode = mode }
+				end := a.clock.Now().Add(-visibleAfter)
+				return sourcetest.Setup{
+					Open:    func(testing.TB) martsync.Source { return onlyBulk{a.open(), 15 * 24 * time.Hour} },
+					Clock:   a.clock,
+					Streams: bulkNames,
+					Span:    martsync.Span{End: end},
+				}
+			})
+		})
+	}
+}
 
 // onlyBulk is a source without the streams that are not read in time ranges.
 type onlyBulk struct {
@@ -103,7 +122,7 @@ func memoryFactory(testing.TB) destinationtest.Factory {
 func TestE8Crash(t *testing.T) {
 	for _, mode := range []string{"bulk", "auto"} {
 		t.Run(mode, func(t *testing.T) {
-			o := crash.Options{Runs: 4, Every: 41, Limits: pipeline.Thresholds{Rows: 7, Staged: 1}}
+			o := crash.Options{Runs: 2, Every: 83, Limits: pipeline.Thresholds{Rows: 7, Staged: 1}}
 			if testing.Short() {
 				o.Runs, o.Every = 1, 97
 			}

@@ -15,7 +15,7 @@ import (
 
 const (
 	// cursorEvery is how many bytes of a file there are between two cursors to resume from.
-	cursorEvery = 4 << 20
+	cursorEvery int64 = 4 << 20
 
 	// emptyCell stands for "no value" in the vendor's files, whatever the type.
 	// Marketo REST API, Bulk Extract.
@@ -145,7 +145,7 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		if b.Records == nil && len(b.Quarantined) == 0 {
 			continue
 		}
-		if end-last >= cursorEvery && b.Records != nil {
+		if end-last >= r.cursorEvery && b.Records != nil {
 			m := d.hash.mark(end)
 			at.Hashed, at.Hash, last = m.at, m.state, end
 			f := at
@@ -205,7 +205,7 @@ func (r *run) firstLine(ctx context.Context, spec *partSpec, j *job) ([]string, 
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	h, err := csv.NewReader(io.LimitReader(body, headerMost)).Read()
 	if martsync.KindOf(err) == martsync.Transient {
 		return nil, err // the connection broke

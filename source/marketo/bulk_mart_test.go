@@ -234,11 +234,13 @@ type account struct {
 	tweak func(*Config)
 
 	longest time.Duration // of windows; 0: as usual
+	every   int64         // bytes between two cursors; 0: as usual
+	temp    string
 }
 
 func newAccount(t testing.TB, c marketosim.Config) *account {
 	t.Helper()
-	a := &account{t: t, clock: simulate.NewClock(time.Date(2026, 3, 16, 9, 30, 0, 0, time.UTC))}
+	a := &account{t: t, temp: t.TempDir(), clock: simulate.NewClock(time.Date(2026, 3, 16, 9, 30, 0, 0, time.UTC))}
 	c.Clock = a.clock
 	if c.Rows == 0 {
 		c.Rows = 60
@@ -273,7 +275,7 @@ func (a *account) open() *source {
 		a.tweak(&cfg)
 	}
 	s, err := open(cfg, martsync.Env{
-		Log: slog.New(slog.DiscardHandler), HTTP: &http.Client{Transport: a.line}, Clock: a.clock, TempDir: a.t.TempDir(),
+		Log: slog.New(slog.DiscardHandler), HTTP: &http.Client{Transport: a.line}, Clock: a.clock, TempDir: a.temp,
 	})
 	if err != nil {
 		a.t.Fatal(err)
@@ -291,7 +293,11 @@ func (a *account) stream(s *source, name string) (martsync.Stream, error) {
 			if err := schema.Validate(); err != nil {
 				return nil, err
 			}
-			st.(*rangeStream).longest = a.longest
+			r := st.(*rangeStream)
+			r.longest = a.longest
+			if a.every > 0 {
+				r.cursorEvery = a.every
+			}
 			return st, nil
 		}
 	}

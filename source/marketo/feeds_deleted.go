@@ -20,7 +20,7 @@ func newDeletedLeads(s *source, d *dispatcher) *rangeStream {
 		return c.Name == "campaign_id" || c.Name == "action_result"
 	})
 	return &rangeStream{
-		src: s, jobs: d,
+		src: s, jobs: d, cursorEvery: cursorEvery,
 		schema: martsync.Schema{Stream: "deleted_leads", Columns: cols, Key: []string{"marketo_guid"}},
 		parts: []*partSpec{{
 			name: "deleted_leads", keeps: deletionsKept, overlap: s.overlap(),

@@ -37,7 +37,7 @@ func newLeadMerges(s *source, d *dispatcher) *rangeStream {
 		},
 	}
 	return &rangeStream{
-		src: s, jobs: d, schema: schema,
+		src: s, jobs: d, cursorEvery: cursorEvery, schema: schema,
 		parts: []*partSpec{{
 			name: "lead_merges", object: activityObject, fields: fields, columns: file, types: onlyType(mergeLeads), convert: mergedRecords,
 			overlap: s.overlap(), way: s.activityWay(),

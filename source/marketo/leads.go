@@ -64,7 +64,7 @@ func newLeads(ctx context.Context, s *source, d *dispatcher) (*rangeStream, erro
 	}
 	tombs := tombstones{key: schema.Key[0], version: schema.Version}
 	return &rangeStream{
-		src: s, jobs: d, schema: schema,
+		src: s, jobs: d, cursorEvery: cursorEvery, schema: schema,
 		parts: []*partSpec{
 			{name: "leads", object: leadObject, fields: names},
 			{
