@@ -32,6 +32,10 @@ type Column struct {
 	Scale       int    // decimals only: digits after the point
 	Origin      string // the vendor's name; "" if the column is ours
 	Description string // for listings; may be empty
+
+	// Sticky columns are told by some ways of reading a record and not by others: a null
+	// does not replace the value that an earlier commit wrote.
+	Sticky bool
 }
 
 // Type is the type of a column.

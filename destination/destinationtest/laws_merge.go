@@ -3,6 +3,7 @@ package destinationtest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/memory"
@@ -53,6 +54,14 @@ var mergeLaws = []law{
 		b.commit(w, martsync.Commit{Next: "2"})
 		b.close(w)
 		b.want(versionless, alive{"a", int64(1), "fourth"})
+	}},
+	{"a null leaves a sticky column as it is", func(b *bench) {
+		sticky := keyed
+		sticky.Columns = slices.Clone(keyed.Columns)
+		sticky.Columns[1].Sticky = true
+		b.load(sticky, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), nil, v(1)}, alive{int64(3), "Cid", v(1)})
+		b.load(sticky, "2", alive{int64(1), nil, v(2)}, alive{int64(2), "Bob", v(2)}, alive{int64(3), "Cyd", v(2)}, alive{int64(4), nil, v(2)})
+		b.want(sticky, alive{int64(1), "Ann", v(2)}, alive{int64(2), "Bob", v(2)}, alive{int64(3), "Cyd", v(2)}, alive{int64(4), nil, v(2)})
 	}},
 	{"a row replaces all columns, with nulls too", func(b *bench) {
 		b.load(keyed, "1", alive{int64(1), "Ann", v(1)})

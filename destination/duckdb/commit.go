@@ -268,9 +268,15 @@ func (w *writer) insertRows(target, at string) string {
 }
 
 func (w *writer) mergeRows(target, at string) string {
+	var sticky []string
+	for _, c := range w.schema.Columns {
+		if c.Sticky {
+			sticky = append(sticky, c.Name)
+		}
+	}
 	return sqlgen.Merge{
 		Target: target, Source: w.rowsTable(), Key: w.schema.Key, Version: w.schema.Version,
-		Columns: w.stored(), Set: []sqlgen.Assign{{Column: martsync.SyncedAt, Value: at}},
+		Columns: w.stored(), Sticky: sticky, Set: []sqlgen.Assign{{Column: martsync.SyncedAt, Value: at}},
 	}.SQL()
 }
 

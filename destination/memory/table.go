@@ -96,6 +96,9 @@ func (t *table) set(old *record, r row) *record {
 		if r.tombstone && !r.schema.IsKey(c.Name) && c.Name != r.schema.Version {
 			continue
 		}
+		if c.Sticky && r.cells[i] == nil {
+			continue
+		}
 		old.cells[c.Name] = widen(r.cells[i], t.schema.Columns[t.schema.Index(c.Name)])
 	}
 	old.deleted = r.tombstone || r.deleted

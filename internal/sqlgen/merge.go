@@ -17,6 +17,9 @@ type Merge struct {
 	Set     []Assign // further columns
 	Insert  []Assign // columns that only new rows get
 
+	// Of these columns a NULL of the source does not replace the target's value.
+	Sticky []string
+
 	// Unless the row is new, take over only these of Columns. Nil: all that are not keys.
 	Update []string
 }
@@ -48,7 +51,11 @@ func (m Merge) SQL() string {
 	}
 	var set []string
 	for _, c := range update {
-		set = append(set, Ident(c)+" = s."+Ident(c))
+		value := "s." + Ident(c)
+		if slices.Contains(m.Sticky, c) {
+			value = "coalesce(" + value + ", t." + Ident(c) + ")"
+		}
+		set = append(set, Ident(c)+" = "+value)
 	}
 	names := slices.Clone(m.Columns)
 	values := make([]string, 0, len(names)+len(m.Set))

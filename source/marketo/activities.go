@@ -27,14 +27,14 @@ const activitiesPath = "/rest/v1/activities.json"
 func activityColumns() []martsync.Column {
 	return []martsync.Column{
 		{Name: "marketo_guid", Type: martsync.String, Origin: "marketoGUID"},
-		{Name: "id", Type: martsync.Int64, Origin: "id", Description: "only of activities read page by page; being retired by the vendor"},
+		{Name: "id", Type: martsync.Int64, Origin: "id", Sticky: true, Description: "only of activities read page by page; being retired by the vendor"},
 		{Name: "lead_id", Type: martsync.Int64, Origin: "leadId"},
 		{Name: "activity_date", Type: martsync.Timestamp, Origin: "activityDate"},
 		{Name: "activity_type_id", Type: martsync.Int64, Origin: "activityTypeId"},
 		{Name: "campaign_id", Type: martsync.Int64, Origin: "campaignId"},
 		{Name: "primary_attribute_value_id", Type: martsync.Int64, Origin: "primaryAttributeValueId"},
 		{Name: "primary_attribute_value", Type: martsync.String, Origin: "primaryAttributeValue"},
-		{Name: "action_result", Type: martsync.String, Origin: "actionResult", Description: "only of activities read by export job"},
+		{Name: "action_result", Type: martsync.String, Origin: "actionResult", Sticky: true, Description: "only of activities read by export job"},
 		{Name: "attributes", Type: martsync.JSON, Origin: "attributes", Description: "one object; its keys are the attributes' display names"},
 	}
 }
