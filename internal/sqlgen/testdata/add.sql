@@ -1,0 +1,1 @@
+ALTER TABLE "mart"."people" ADD COLUMN "worth" DECIMAL(20,6)

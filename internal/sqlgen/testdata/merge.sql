@@ -1,0 +1,3 @@
+MERGE INTO "mart"."people" AS t USING "mart"."stage" AS s ON t."id" IS NOT DISTINCT FROM s."id"
+WHEN MATCHED AND (t."updated_at" IS NULL OR s."updated_at" >= t."updated_at") THEN UPDATE SET "the ""name""" = s."the ""name""", "active" = s."active", "score" = s."score", "worth" = s."worth", "born" = s."born", "updated_at" = s."updated_at", "more" = s."more", "photo" = s."photo", "result" = coalesce(s."result", t."result"), "_synced_at" = now()
+WHEN NOT MATCHED THEN INSERT ("id", "the ""name""", "active", "score", "worth", "born", "updated_at", "more", "photo", "result", "_synced_at", "_deleted") VALUES (s."id", s."the ""name""", s."active", s."score", s."worth", s."born", s."updated_at", s."more", s."photo", s."result", now(), false)

@@ -1,0 +1,2 @@
+CREATE OR REPLACE VIEW "mart"."metadata" AS
+SELECT CAST(NULL AS VARCHAR) AS table_name, CAST(0 AS BIGINT) AS row_count, CAST(NULL AS TIMESTAMP) AS newest WHERE false

@@ -1,0 +1,2 @@
+UPDATE "mart"."people" AS t SET "_deleted" = true, "_synced_at" = now()
+WHERE t."_deleted" IS NOT TRUE

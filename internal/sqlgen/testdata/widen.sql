@@ -1,0 +1,1 @@
+ALTER TABLE "mart"."people" ALTER COLUMN "the ""name""" SET DATA TYPE VARCHAR USING CAST("the ""name""" AS VARCHAR)
