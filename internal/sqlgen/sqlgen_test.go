@@ -18,10 +18,16 @@ var update = flag.Bool("update", false, "write the golden files anew")
 var people = martsync.Schema{
 	Stream: "people",
 	Columns: []martsync.Column{
-		{Name: "id", Type: martsync.Int64}, {Name: `the "name"`, Type: martsync.String}, {Name: "active", Type: martsync.Bool},
-		{Name: "score", Type: martsync.Float64}, {Name: "worth", Type: martsync.Decimal, Precision: 20, Scale: 6},
-		{Name: "born", Type: martsync.Date}, {Name: "updated_at", Type: martsync.Timestamp}, {Name: "more", Type: martsync.JSON},
-		{Name: "photo", Type: martsync.Binary}, {Name: "result", Type: martsync.String, Sticky: true},
+		{Name: "id", Type: martsync.Int64},
+		{Name: `the "name"`, Type: martsync.String},
+		{Name: "active", Type: martsync.Bool},
+		{Name: "score", Type: martsync.Float64},
+		{Name: "worth", Type: martsync.Decimal, Precision: 20, Scale: 6},
+		{Name: "born", Type: martsync.Date},
+		{Name: "updated_at", Type: martsync.Timestamp},
+		{Name: "more", Type: martsync.JSON},
+		{Name: "photo", Type: martsync.Binary},
+		{Name: "result", Type: martsync.String, Sticky: true},
 	},
 	Key: []string{"id"}, Version: "updated_at", Deletes: true,
 }
@@ -61,9 +67,12 @@ func TestStatements(t *testing.T) {
 		"view_typed": view(martsync.View{
 			Name: "event_click", From: "events", Where: []martsync.Condition{{Column: "type_id", Op: "=", Value: 11}},
 			Columns: []martsync.ViewColumn{
-				{Name: "guid", Column: "guid"}, {Name: "link", Column: "attributes", Key: `a "b"/~c's`},
-				{Name: "count", Column: "attributes", Key: "Count", Type: martsync.Int64}, {Name: "list", Column: "attributes", Key: "Ids", Type: martsync.JSON},
-				{Name: "price", Column: "attributes", Key: "Price", Type: martsync.Decimal}, {Name: "gone", Column: "no such column"},
+				{Name: "guid", Column: "guid"},
+				{Name: "link", Column: "attributes", Key: `a "b"/~c's`},
+				{Name: "count", Column: "attributes", Key: "Count", Type: martsync.Int64},
+				{Name: "list", Column: "attributes", Key: "Ids", Type: martsync.JSON},
+				{Name: "price", Column: "attributes", Key: "Price", Type: martsync.Decimal},
+				{Name: "gone", Column: "no such column"},
 			},
 		}),
 		"view_join": view(martsync.View{
