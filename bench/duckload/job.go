@@ -33,7 +33,7 @@ func runJob(o options) error {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if err := pprof.StartCPUProfile(f); err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ func load(ctx context.Context, o options, cols []martsync.Column) (rows int64, e
 	if err != nil {
 		return 0, err
 	}
-	err = w.Commit(ctx, martsync.Commit{Sync: "bench", At: time.Now(), Next: "1", Windows: []martsync.Window{window}, Quarantined: bad})
+	err = w.Commit(ctx, martsync.Commit{Sync: "bench", At: martsync.SystemClock{}.Now(), Next: "1", Windows: []martsync.Window{window}, Quarantined: bad})
 	if err != nil {
 		return 0, err
 	}
@@ -96,7 +96,7 @@ func eachChunk(ctx context.Context, o options, cols []martsync.Column, f func(cs
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	for c, err := range csvfile.Read(ctx, in, csvfile.Options{Columns: cols, Null: "null", Workers: o.threads}) {
 		if err != nil {
 			return err

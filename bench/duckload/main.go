@@ -12,6 +12,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -69,7 +70,7 @@ func run(o options) error {
 		if err != nil {
 			return err
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		o.dir = dir
 	}
 	if err := generate(o); err != nil {
@@ -129,7 +130,7 @@ func generate(o options) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // again, where something went wrong before
 	// rows of a sample say how many make the size
 	var sample bytes.Buffer
 	write := marketofile.Leads
@@ -164,7 +165,7 @@ func start(o options, way string) (outcome, error) {
 	if o.profile != "" {
 		args = append(args, "-cpuprofile", o.profile)
 	}
-	c := exec.Command(self, args...)
+	c := exec.CommandContext(context.Background(), self, args...)
 	c.Stderr = os.Stderr
 	text, err := c.Output()
 	if err != nil {

@@ -44,15 +44,16 @@ func main() {
 	var job child
 	sizes := flag.String("mb", "10,2000", "sizes of the export in megabytes")
 	ways := flag.String("to", "duckdb,none", "destinations: duckdb, or none, which drops the rows")
+	flag.StringVar(&job.Memory, "memory", "", "memory limit of DuckDB; empty: the destination's default")
 	flag.StringVar(&job.URL, "url", "", "sync from there, in this process")
 	flag.StringVar(&job.Dir, "dir", "", "folder for the sync's files")
 	flag.Parse()
-	err := error(nil)
+	var err error
 	if job.URL != "" {
 		job.To = *ways
 		err = job.run(context.Background())
 	} else {
-		err = run(context.Background(), *sizes, strings.Split(*ways, ","))
+		err = run(context.Background(), *sizes, strings.Split(*ways, ","), job.Memory)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "syncsize:", err)
@@ -60,7 +61,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, sizes string, ways []string) error {
+func run(ctx context.Context, sizes string, ways []string, memory string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "destination\texport MB\trows\tseconds\tCPU seconds\tpeak MB\texport jobs\tbytes exported ÷ needed")
 	for _, size := range strings.Split(sizes, ",") {
@@ -69,7 +70,7 @@ func run(ctx context.Context, sizes string, ways []string) error {
 			return fmt.Errorf("size %q: %w", size, err)
 		}
 		for _, to := range ways {
-			r, err := measureSync(ctx, mb, to)
+			r, err := measureSync(ctx, mb, to, memory)
 			if err != nil {
 				return fmt.Errorf("%d MB to %s: %w", mb, to, err)
 			}
@@ -89,7 +90,7 @@ type result struct {
 	billed   int64 // bytes of all files that the simulator made
 }
 
-func measureSync(ctx context.Context, mb int, to string) (result, error) {
+func measureSync(ctx context.Context, mb int, to, memory string) (result, error) {
 	var r result
 	dir, err := os.MkdirTemp("", "syncsize")
 	if err != nil {
@@ -119,7 +120,7 @@ func measureSync(ctx context.Context, mb int, to string) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-url", "http://"+listener.Addr().String(), "-dir", dir, "-to", to)
+	cmd := exec.CommandContext(ctx, self, "-url", "http://"+listener.Addr().String(), "-dir", dir, "-to", to, "-memory", memory)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 )
 
 // A child is one sync in a process of its own.
-type child struct{ URL, Dir, To string }
+type child struct{ URL, Dir, To, Memory string }
 
 func (c child) run(ctx context.Context) error {
 	clock := simulate.Scaled(speed)
@@ -40,7 +40,7 @@ func (c child) run(ctx context.Context) error {
 	}
 	counted := &counting{}
 	if c.To == "duckdb" {
-		counted.Destination, err = duckdb.Open(ctx, duckdb.Config{Path: c.database()}, "marketo", env)
+		counted.Destination, err = duckdb.Open(ctx, duckdb.Config{Path: c.database(), MemoryLimit: c.Memory}, "marketo", env)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (c child) run(ctx context.Context) error {
 		State: state.NewMemory(), Clock: clock,
 	})
 	if err == nil && counted.Destination != nil {
-		err = counted.Destination.Close()
+		err = counted.Close()
 	}
 	if err != nil {
 		return err

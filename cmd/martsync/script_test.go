@@ -103,7 +103,7 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if *hang > 0 && requests.Add(1) > int64(*hang) {
 			sim(ts).hanging.Add(1)
-			io.Copy(io.Discard, r.Body) //nolint:errcheck // until it is read nobody notices that the client is gone
+			io.Copy(io.Discard, r.Body) // until it is read nobody notices that the client is gone
 			select {                    // not for ever: a script that fails interrupts once and waits
 			case <-r.Context().Done():
 			case <-time.After(patience):

@@ -93,7 +93,12 @@ func martsync_feed_bind(p unsafe.Pointer) {
 
 //export martsync_feed_init
 func martsync_feed_init(p unsafe.Pointer) {
-	bindings.InitSetMaxThreads(bindings.InitInfo{Ptr: p}, 256) // as many as DuckDB has
+	info := bindings.InitInfo{Ptr: p}
+	threads := 1
+	if f, ok := feeds.Load(*(*int64)(bindings.InitGetBindData(info))); ok {
+		threads = f.(*feed).threads()
+	}
+	bindings.InitSetMaxThreads(info, bindings.IdxT(threads))
 }
 
 //export martsync_feed_next

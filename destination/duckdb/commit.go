@@ -5,6 +5,7 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 				return err
 			}
 		}
-		_, err = w.c.exec(ctx, "UPDATE "+w.d.table(sqlgen.Cursors)+" SET sync = ?, committed_at = ?, cursor = ?, commits = commits + 1 WHERE stream = ?",
+		err = w.c.exec(ctx, "UPDATE "+w.d.table(sqlgen.Cursors)+" SET sync = ?, committed_at = ?, cursor = ?, commits = commits + 1 WHERE stream = ?",
 			c.Sync, c.At, string(c.Next), w.schema.Stream)
 		return err
 	})
@@ -91,6 +92,7 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 	if err != nil {
 		return err
 	}
+	carried := lost && len(w.sticky()) > 0
 	occupied, err := w.c.exists(ctx, "SELECT 1 FROM "+target+" LIMIT 1")
 	if err != nil {
 		return err
@@ -102,21 +104,24 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 			return err
 		}
 		if plain {
-			return w.swap(ctx, target, at, lost)
+			return w.swap(ctx, target, at, lost, carried)
 		}
 	}
 	if lost {
 		sequence := sqlgen.Ident(martsync.SyncedAt)
-		err := w.execAll(ctx, []string{
+		statements := []string{
 			"DELETE FROM " + w.rowsTable() + " WHERE " + sequence + " IN (SELECT sequence FROM " + w.lostTable() + ")",
 			"DROP TABLE " + w.lostTable(),
-		})
-		if err != nil {
+		}
+		if carried {
+			statements = append(statements, w.carry(w.rowsTable(), sequence, "sequence")...)
+		}
+		if err := w.execAll(ctx, statements); err != nil {
 			return err
 		}
 	}
 	if w.schema.Snapshot && occupied {
-		if _, err := w.c.exec(ctx, "DELETE FROM "+target); err != nil {
+		if err := w.c.exec(ctx, "DELETE FROM "+target); err != nil {
 			return err
 		}
 	}
@@ -125,7 +130,7 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 		if len(w.schema.Key) > 0 && !replace {
 			statement = w.mergeRows(target, at)
 		}
-		if _, err := w.c.exec(ctx, statement); err != nil {
+		if err := w.c.exec(ctx, statement); err != nil {
 			return err
 		}
 	}
@@ -134,7 +139,7 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 
 // swap makes the staging table the table, which copies nothing. Rows can be changed only after
 // that: DuckDB does not commit a transaction that changes rows of a table and then alters it.
-func (w *writer) swap(ctx context.Context, target, at string, lost bool) error {
+func (w *writer) swap(ctx context.Context, target, at string, lost, carried bool) error {
 	statements := []string{
 		"DROP TABLE " + target,
 		"ALTER TABLE " + w.rowsTable() + " ALTER COLUMN " + sqlgen.Ident(martsync.SyncedAt) + " SET DATA TYPE TIMESTAMP USING " + at,
@@ -144,6 +149,9 @@ func (w *writer) swap(ctx context.Context, target, at string, lost bool) error {
 		statements = append(statements,
 			"DELETE FROM "+target+" WHERE rowid IN (SELECT place FROM "+w.lostTable()+" WHERE NOT gone)",
 			"DROP TABLE "+w.lostTable())
+	}
+	if carried {
+		statements = append(statements, w.carry(target, "rowid", "place")...)
 	}
 	if err := w.execAll(ctx, statements); err != nil {
 		return err
@@ -187,8 +195,13 @@ func (w *writer) reduce(ctx context.Context) (lost bool, err error) {
 		lost = twice || w.gone
 	}
 	if lost {
-		if _, err := w.c.exec(ctx, "CREATE TABLE "+w.lostTable()+" (sequence BIGINT, place BIGINT, gone BOOLEAN)"); err != nil {
+		if err := w.c.exec(ctx, "CREATE TABLE "+w.lostTable()+" (sequence BIGINT, place BIGINT, gone BOOLEAN)"); err != nil {
 			return false, err
+		}
+		if len(w.sticky()) > 0 {
+			if err := w.findCarried(ctx); err != nil {
+				return false, err
+			}
 		}
 	}
 	if w.gone {
@@ -197,7 +210,7 @@ func (w *writer) reduce(ctx context.Context) (lost bool, err error) {
 		}
 	}
 	if lost {
-		_, err = w.c.exec(ctx, "INSERT INTO "+w.lostTable()+" SELECT "+sequence+", _martsync_place, false FROM (SELECT "+sequence+", "+w.rowID()+" AS _martsync_place"+
+		err = w.c.exec(ctx, "INSERT INTO "+w.lostTable()+" SELECT "+sequence+", _martsync_place, false FROM (SELECT "+sequence+", "+w.rowID()+" AS _martsync_place"+
 			", row_number() OVER (PARTITION BY "+key+" ORDER BY "+sqlgen.LatestOrder(w.schema.Version, martsync.SyncedAt)+") AS _martsync_n FROM "+w.rowsTable()+
 			" WHERE "+sequence+" NOT IN (SELECT sequence FROM "+w.lostTable()+")) WHERE _martsync_n > 1")
 	}
@@ -209,32 +222,50 @@ func (w *writer) reduce(ctx context.Context) (lost bool, err error) {
 // row stays, and the last tombstone if it comes after that row.
 func (w *writer) reduceGone(ctx context.Context) error {
 	key, sequence := sqlgen.Idents("", w.schema.Key), sqlgen.Ident(martsync.SyncedAt)
-	names := sqlgen.Idents("", append(w.goneColumns(), martsync.SyncedAt))
-	events := "SELECT " + names + ", 0 AS _martsync_place, true AS _martsync_gone FROM " + w.goneTable()
-	if w.rows {
-		events += " UNION ALL SELECT " + names + ", " + w.rowID() + ", false FROM " + w.rowsTable() + " AS r WHERE EXISTS (SELECT 1 FROM " +
-			w.goneTable() + " AS g WHERE " + sqlgen.SameKey("r", "g", w.schema.Key) + ")"
-	}
-	counts := "true"
-	if v := w.schema.Version; v != "" {
-		counts = sqlgen.Ident(v) + " IS NOT DISTINCT FROM max(" + sqlgen.Ident(v) + ") OVER (PARTITION BY " + key + " ORDER BY " + sequence + " ROWS UNBOUNDED PRECEDING)"
-	}
 	last := func(gone string) string {
 		return "coalesce(max(" + sequence + ") FILTER (WHERE _martsync_counts AND " + gone + ") OVER (PARTITION BY " + key + "), -1)"
 	}
-	losers := "WITH events AS (" + events + "), counted AS (SELECT *, " + counts + " AS _martsync_counts FROM events)," +
+	losers := w.events(false, nil) + "," +
 		" lasts AS (SELECT *, " + last("NOT _martsync_gone") + " AS _martsync_last_row, " + last("_martsync_gone") + " AS _martsync_last_gone FROM counted)" +
 		" SELECT " + sequence + ", _martsync_place, _martsync_gone FROM lasts WHERE NOT (CASE WHEN _martsync_gone THEN " + sequence + " = _martsync_last_gone" +
 		" AND _martsync_last_gone > _martsync_last_row ELSE " + sequence + " = _martsync_last_row END)"
 	from := losers
 	if w.rows {
-		if _, err := w.c.exec(ctx, "INSERT INTO "+w.lostTable()+" "+losers); err != nil {
+		if err := w.c.exec(ctx, "INSERT INTO "+w.lostTable()+" "+losers); err != nil {
 			return err
 		}
 		from = "SELECT sequence, place, gone FROM " + w.lostTable()
 	}
-	_, err := w.c.exec(ctx, "DELETE FROM "+w.goneTable()+" WHERE "+sequence+" IN (SELECT s FROM ("+from+") AS l(s, r, g) WHERE g)")
+	err := w.c.exec(ctx, "DELETE FROM "+w.goneTable()+" WHERE "+sequence+" IN (SELECT s FROM ("+from+") AS l(s, r, g) WHERE g)")
 	return err
+}
+
+// events are the staged rows, or those that have a tombstone, and all tombstones, with the columns
+// that say which of them count, and further columns, NULL for tombstones.
+func (w *writer) events(all bool, further []string) string {
+	names := sqlgen.Idents("", append(w.goneColumns(), martsync.SyncedAt))
+	var nulls, more string
+	for _, c := range further {
+		nulls += ", NULL"
+		more += ", " + sqlgen.Ident(c)
+	}
+	var parts []string
+	if w.rows {
+		from := "SELECT " + names + ", " + w.rowID() + " AS _martsync_place, false AS _martsync_gone" + more + " FROM " + w.rowsTable() + " AS r"
+		if !all {
+			from += " WHERE EXISTS (SELECT 1 FROM " + w.goneTable() + " AS g WHERE " + sqlgen.SameKey("r", "g", w.schema.Key) + ")"
+		}
+		parts = append(parts, from)
+	}
+	if w.gone {
+		parts = append(parts, "SELECT "+names+", 0 AS _martsync_place, true AS _martsync_gone"+nulls+" FROM "+w.goneTable())
+	}
+	counts := "true"
+	if v := w.schema.Version; v != "" {
+		counts = sqlgen.Ident(v) + " IS NOT DISTINCT FROM max(" + sqlgen.Ident(v) + ") OVER (PARTITION BY " + sqlgen.Idents("", w.schema.Key) +
+			" ORDER BY " + sqlgen.Ident(martsync.SyncedAt) + " ROWS UNBOUNDED PRECEDING)"
+	}
+	return "WITH events AS (" + strings.Join(parts, " UNION ALL ") + "), counted AS (SELECT *, " + counts + " AS _martsync_counts FROM events)"
 }
 
 // lostTable is a table that lives within a commit.
@@ -246,6 +277,47 @@ func (w *writer) rowID() string {
 		return "0"
 	}
 	return "rowid"
+}
+
+// sticky are the columns where a null leaves the value as it is.
+func (w *writer) sticky() []string {
+	var names []string
+	for _, c := range w.schema.Columns {
+		if c.Sticky {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+func (w *writer) carriedTable() string { return w.d.table(sqlgen.Prefix + "carried_" + w.load) }
+
+// findCarried lists the rows whose sticky columns are null where an earlier row of the same load,
+// which they replace, had a value.
+func (w *writer) findCarried(ctx context.Context) error {
+	key, sequence := sqlgen.Idents("", w.schema.Key), sqlgen.Ident(martsync.SyncedAt)
+	columns, conditions := "", []string{}
+	for i, c := range w.sticky() {
+		columns += fmt.Sprintf(", last_value(CASE WHEN _martsync_counts THEN %s END IGNORE NULLS) OVER (PARTITION BY %s ORDER BY %s ROWS UNBOUNDED PRECEDING) AS _martsync_%d",
+			sqlgen.Ident(c), key, sequence, i)
+		conditions = append(conditions, fmt.Sprintf("%s IS NULL AND _martsync_%d IS NOT NULL", sqlgen.Ident(c), i))
+	}
+	err := w.c.exec(ctx, "CREATE TABLE "+w.carriedTable()+" AS "+w.events(true, w.sticky())+
+		", filled AS (SELECT *"+columns+" FROM counted) SELECT "+sequence+" AS sequence, _martsync_place AS place, COLUMNS('^_martsync_[0-9]+$')"+
+		" FROM filled WHERE NOT _martsync_gone AND _martsync_counts AND ("+strings.Join(conditions, " OR ")+")")
+	return err
+}
+
+// carry sets what findCarried has found, in the rows of a table that are identified by a column.
+func (w *writer) carry(table, column, by string) []string {
+	var set []string
+	for i, c := range w.sticky() {
+		set = append(set, fmt.Sprintf("%s = coalesce(t.%s, c._martsync_%d)", sqlgen.Ident(c), sqlgen.Ident(c), i))
+	}
+	return []string{
+		"UPDATE " + table + " AS t SET " + strings.Join(set, ", ") + " FROM " + w.carriedTable() + " AS c WHERE t." + column + " = c." + by,
+		"DROP TABLE " + w.carriedTable(),
+	}
 }
 
 // stored are the columns of the schema and _deleted if the table has it: what a row sets. Columns
@@ -268,15 +340,9 @@ func (w *writer) insertRows(target, at string) string {
 }
 
 func (w *writer) mergeRows(target, at string) string {
-	var sticky []string
-	for _, c := range w.schema.Columns {
-		if c.Sticky {
-			sticky = append(sticky, c.Name)
-		}
-	}
 	return sqlgen.Merge{
 		Target: target, Source: w.rowsTable(), Key: w.schema.Key, Version: w.schema.Version,
-		Columns: w.stored(), Sticky: sticky, Set: []sqlgen.Assign{{Column: martsync.SyncedAt, Value: at}},
+		Columns: w.stored(), Sticky: w.sticky(), Set: []sqlgen.Assign{{Column: martsync.SyncedAt, Value: at}},
 	}.SQL()
 }
 
@@ -289,7 +355,7 @@ func (w *writer) mergeGone(ctx context.Context, target, at string) error {
 	if v := w.schema.Version; v != "" && !w.schema.IsKey(v) {
 		update = append(update, v)
 	}
-	_, err := w.c.exec(ctx, sqlgen.Merge{
+	err := w.c.exec(ctx, sqlgen.Merge{
 		Target: target, Source: w.goneTable(), Key: w.schema.Key, Version: w.schema.Version,
 		Columns: w.goneColumns(), Update: update,
 		Set: []sqlgen.Assign{{Column: martsync.SyncedAt, Value: at}, {Column: martsync.Deleted, Value: "true"}},
@@ -315,7 +381,7 @@ func (w *writer) markAbsent(ctx context.Context, target, at string, scopes []mar
 		return err
 	}
 	for _, condition := range conditions {
-		if _, err := w.c.exec(ctx, sqlgen.MarkAbsent(target, present, w.schema.Key, condition, at)); err != nil {
+		if err := w.c.exec(ctx, sqlgen.MarkAbsent(target, present, w.schema.Key, condition, at)); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
@@ -21,14 +20,9 @@ type conn struct {
 	c    bindings.Connection
 }
 
-// exec runs a statement and returns the number of rows it changed.
-func (c *conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	var changed int64
-	err := c.run(ctx, query, args, func(res *bindings.Result) error {
-		changed = int64(bindings.RowsChanged(res))
-		return nil
-	})
-	return changed, err
+// exec runs a statement.
+func (c *conn) exec(ctx context.Context, query string, args ...any) error {
+	return c.run(ctx, query, args, func(*bindings.Result) error { return nil })
 }
 
 // each runs a query and hands its rows over, a chunk of at most 2,048 at a time. The records
@@ -136,7 +130,7 @@ func bind(stmt bindings.PreparedStatement, i bindings.IdxT, a any) bindings.Stat
 
 // tx runs f in a transaction. What f did stays only if it returns nil and the commit succeeds.
 func (c *conn) tx(ctx context.Context, f func() error) error {
-	if _, err := c.exec(ctx, "BEGIN TRANSACTION"); err != nil {
+	if err := c.exec(ctx, "BEGIN TRANSACTION"); err != nil {
 		return err
 	}
 	if err := f(); err != nil {
@@ -148,7 +142,7 @@ func (c *conn) tx(ctx context.Context, f func() error) error {
 
 // commit is not interrupted: half a commit would leave the caller in doubt for nothing.
 func (c *conn) commit() error {
-	_, err := c.exec(context.Background(), "COMMIT")
+	err := c.exec(context.Background(), "COMMIT")
 	if err != nil {
 		c.rollback()
 	}
@@ -156,7 +150,7 @@ func (c *conn) commit() error {
 }
 
 // rollback ends a transaction. That there is none any more is no concern of the caller's.
-func (c *conn) rollback() { _, _ = c.exec(context.Background(), "ROLLBACK") }
+func (c *conn) rollback() { _ = c.exec(context.Background(), "ROLLBACK") }
 
 // close ends the connection; an open transaction is rolled back.
 func (c *conn) close() { c.file.disconnect(c) }
@@ -204,12 +198,4 @@ func (c *conn) exists(ctx context.Context, query string, args ...any) (bool, err
 // literal is the time as SQL.
 func literal(t time.Time) string {
 	return "TIMESTAMP '" + t.UTC().Format("2006-01-02 15:04:05.000000") + "'"
-}
-
-// micros is the time as the tables hold it; the zero time is NULL and has no number.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return math.MinInt64
-	}
-	return t.UnixMicro()
 }

@@ -129,6 +129,7 @@ func zeroNulls(v *martsync.Vector) {
 			v.Floats[i] = 0
 		case martsync.Decimal:
 			v.Decimals[i] = martsync.Int128{}
+		default: // text and bytes of a null have no length
 		}
 	}
 }

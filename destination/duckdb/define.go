@@ -69,12 +69,12 @@ func (d *destination) Exec(ctx context.Context, statements []string) error {
 	d.file.ddl.Lock()
 	defer d.file.ddl.Unlock()
 	return d.with(ctx, "run statements", func(c *conn) error {
-		if _, err := c.exec(ctx, "USE "+sqlgen.Name(catalog, "main")); err != nil {
+		if err := c.exec(ctx, "USE "+sqlgen.Name(catalog, "main")); err != nil {
 			return err
 		}
 		return c.tx(ctx, func() error {
 			for _, s := range statements {
-				if _, err := c.exec(ctx, s); err != nil {
+				if err := c.exec(ctx, s); err != nil {
 					return err
 				}
 			}

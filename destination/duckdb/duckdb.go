@@ -23,10 +23,10 @@ var Connector = martsync.NewDestination("duckdb", "DuckDB file", Open)
 
 // Config is the configuration of a DuckDB destination.
 type Config struct {
-	Path          string `yaml:"path" json:"path" jsonschema:"required,title=Path,description=The database file. It and its folders are created if they do not exist.,example=mart.duckdb"`
-	MemoryLimit   string `yaml:"memory_limit,omitempty" json:"memory_limit,omitempty" jsonschema:"title=Memory limit,description=How much memory DuckDB may use; the process needs about 100 MB more.,default=256MB,example=1GB"`
+	Path          string `yaml:"path" json:"path" martsync:"path" jsonschema:"required,title=Path,description=The database file. It and its folders are created if they do not exist.,example=mart.duckdb"`
+	MemoryLimit   string `yaml:"memory_limit,omitempty" json:"memory_limit,omitempty" jsonschema:"title=Memory limit,description=How much memory DuckDB may use; the process needs about 150 MB more. Empty means 192MB\\, and 0.6 MB for each column of the tables being loaded if that is more.,example=1GB"`
 	Threads       int    `yaml:"threads,omitempty" json:"threads,omitempty" jsonschema:"title=Threads,description=How many threads DuckDB may use. Each needs memory of its own while it loads. 0 means two or one as the machine has.,minimum=0,maximum=256"`
-	TempDirectory string `yaml:"temp_directory,omitempty" json:"temp_directory,omitempty" jsonschema:"title=Temporary folder,description=Where DuckDB puts what does not fit into memory. Empty means beside the database file."`
+	TempDirectory string `yaml:"temp_directory,omitempty" json:"temp_directory,omitempty" martsync:"path" jsonschema:"title=Temporary folder,description=Where DuckDB puts what does not fit into memory. Empty means beside the database file."`
 }
 
 // Open opens the file, or creates it, for the tables of one schema ("" means "main").

@@ -26,6 +26,7 @@ type feed struct {
 	queue  []piece
 	held   map[unsafe.Pointer]*batch // by output chunk: rows that DuckDB may still look at
 	closed bool                      // no more rows will come
+	over   bool                      // the statement has ended
 	failed error                     // the statement must fail
 }
 
@@ -57,18 +58,39 @@ func newFeed(columns []martsync.Column) *feed {
 
 // put queues rows whose vectors lie in buf. done is called once DuckDB needs them no more.
 func (f *feed) put(buf []byte, vectors []martsync.Vector, rows int, done func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		done()
+		return
+	}
 	b := &batch{vectors: vectors, done: done}
 	if len(buf) > 0 {
 		b.pin.Pin(&buf[0])
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for from := 0; from < rows; from += vectorSize {
 		b.left++
 		f.queue = append(f.queue, piece{b, from, min(from+vectorSize, rows)})
 	}
 	f.more.Broadcast()
 }
+
+// threads is how many of DuckDB's threads should take rows.
+func (f *feed) threads() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return max(1, len(f.queue)) // all there will be
+	}
+	if len(f.columns) > manyColumns {
+		return 1
+	}
+	return 256 // as many as there are
+}
+
+// manyColumns is the number of columns from which on a table is loaded by one thread. Each thread has
+// several chunks of 2,048 rows, which take 32 kB a column and cannot be spilled.
+const manyColumns = 500
 
 // close says that no more rows will come; with an error, that the statement must fail.
 func (f *feed) close(err error) {
@@ -86,6 +108,7 @@ func (f *feed) end() {
 	feeds.Delete(f.id)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.over = true
 	for chunk, b := range f.held {
 		b.release()
 		delete(f.held, chunk)

@@ -24,13 +24,24 @@ import (
 )
 
 // catalog is the name under which the file is attached. It is attached, rather than opened as
-// the main database, because only then can the size of row groups be chosen.
+// the main database, so that it has the same name whatever the file is called.
 const catalog = "_martsync_file"
 
-// rowGroupSize is how many rows DuckDB buffers and compresses together, for each loading thread.
-// A quarter of its default: a load of wide rows then needs a quarter of the memory, and took
-// less time and disk in our measurements (see the README). Must be a multiple of 2,048.
-const rowGroupSize = 32_768
+// blockSize is the size of the blocks of new files: a quarter of DuckDB's default. Every column
+// of every row group under way takes whole blocks, of which tables with many narrow columns waste
+// most: with the default a load that fits into the memory limit spills to disk. Measured
+// figures are in the README. DuckDB reads such files since version 1.2.
+const blockSize = 65_536 // bytes
+
+// defaultMemory is DuckDB's memory limit, in megabytes, if none is configured. The process takes
+// about 150 MB more: DuckDB's compression works outside its limit, and the rows on their way in are ours.
+const defaultMemory = 192
+
+// columnMemory is what loading and merging a table takes of it for each column, in kilobytes:
+// blocks of a row group before and after compression and chunks of 2,048 rows, none of which
+// can be spilled. Measured with 300 to 2,000 text columns, half of it being too little for one
+// table alone.
+const columnMemory = 600
 
 // inFlight bounds the memory of rows on their way into DuckDB, of all writers of a file.
 const inFlight = 24 << 20 // bytes
@@ -50,6 +61,9 @@ type file struct {
 	broken atomic.Bool // DuckDB refuses to go on until the file is closed
 	conns  int
 	owners map[string]*writer // of staging tables, by lower-case schema and name
+
+	columns int // of all tables with an open writer
+	memory  int // memory limit in megabytes; 0: the operator has set it
 
 	before  func(statement string) error // for tests: fails statements
 	ddl     sync.Mutex                   // held while the catalog is looked at and changed
@@ -86,7 +100,7 @@ func openFile(ctx context.Context, c Config, log *slog.Logger) (*file, error) {
 	}
 	limit := c.MemoryLimit
 	if limit == "" {
-		limit = DefaultMemoryLimit
+		limit = fmt.Sprintf("%dMB", defaultMemory)
 	}
 	temp := c.TempDirectory
 	if temp == "" {
@@ -118,6 +132,9 @@ func openFile(ctx context.Context, c Config, log *slog.Logger) (*file, error) {
 	f = &file{
 		path: path, settings: settings, log: log, threads: threads, refs: 1,
 		owners: map[string]*writer{}, budget: semaphore.NewWeighted(inFlight),
+	}
+	if c.MemoryLimit == "" {
+		f.memory = defaultMemory
 	}
 	switch info, err := os.Stat(path); {
 	case err == nil && info.IsDir():
@@ -189,15 +206,47 @@ func (f *file) attach(ctx context.Context) (err error) {
 	}
 	defer bindings.Disconnect(&c.c)
 	for _, s := range f.settings {
-		if _, err := c.exec(ctx, s); err != nil {
+		if err := c.exec(ctx, s); err != nil {
 			return configError(op, "correct the setting", "%s: %w", s, err)
 		}
 	}
-	attach := fmt.Sprintf("ATTACH %s AS %s (ROW_GROUP_SIZE %d)", sqlgen.Text(f.path), sqlgen.Ident(catalog), rowGroupSize)
-	if _, err := c.exec(ctx, attach); err != nil {
+	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+		if err := f.create(ctx, c); err != nil {
+			return wrap(op, err)
+		}
+	}
+	if err := c.exec(ctx, "ATTACH "+sqlgen.Text(f.path)+" AS "+sqlgen.Ident(catalog)); err != nil {
 		return wrap(op, err)
 	}
 	return wrap(op, registerFeed(c))
+}
+
+// create makes a new database file, complete or not at all: one whose making was cut short could
+// not be opened again.
+func (f *file) create(ctx context.Context, c *conn) error {
+	unfinished := f.path + ".new"
+	defer func() { _ = os.Remove(unfinished) }()
+	for _, leftover := range []string{unfinished, unfinished + ".wal"} {
+		if err := os.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return systemError(err)
+		}
+	}
+	for _, s := range []string{
+		fmt.Sprintf("ATTACH %s AS %s (BLOCK_SIZE %d)", sqlgen.Text(unfinished), sqlgen.Ident(catalog), blockSize),
+		"DETACH " + sqlgen.Ident(catalog),
+	} {
+		if err := c.exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	// a link, unlike a new name, does not replace a file that another process has made by now
+	if err := os.Link(unfinished, f.path); err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err := os.Rename(unfinished, f.path); err != nil { // there are file systems without links
+		return systemError(err)
+	}
+	return nil
 }
 
 // detach closes the file; f.mu is held. What was committed is in the file or in its write-ahead
@@ -219,6 +268,7 @@ func (f *file) detach() {
 	}
 	bindings.Close(&f.db)
 	f.isOpen = false
+	f.memory = min(f.memory, defaultMemory)
 	f.broken.Store(false)
 }
 
@@ -246,6 +296,24 @@ func (f *file) connect(ctx context.Context) (*conn, error) {
 	}
 	f.conns++
 	return c, nil
+}
+
+// reserve makes room for a writer of a table with n columns, by raising the memory limit if the
+// operator has not set one; -n gives it back.
+func (f *file) reserve(ctx context.Context, c *conn, n int) error {
+	f.mu.Lock()
+	f.columns += n
+	need := f.columns * columnMemory / 1000
+	raise := f.memory > 0 && need > f.memory
+	if raise {
+		f.memory = need
+	}
+	f.mu.Unlock()
+	if !raise {
+		return nil
+	}
+	err := c.exec(ctx, fmt.Sprintf("SET memory_limit = '%dMB'", need))
+	return err
 }
 
 func (f *file) disconnect(c *conn) {

@@ -32,6 +32,10 @@ func TestAgainstModel(t *testing.T) {
 				{Name: "value", Type: martsync.String},
 			},
 		}
+		if rapid.Bool().Draw(rt, "sticky") {
+			m.schema.Columns[3].Sticky = true
+			m.schema.Columns = append(m.schema.Columns, martsync.Column{Name: "more", Type: martsync.Int64, Sticky: true})
+		}
 		switch rapid.IntRange(0, 4).Draw(rt, "kind of stream") {
 		case 0: // append only
 		case 1:
@@ -115,24 +119,29 @@ func (m *model) write(t *rapid.T) {
 	for i := range count {
 		m.value++
 		if i >= 10 { // more than are worth drawing
-			b.Append(int64(9), fmt.Sprint(i), rows.Micros(m.value%3), fmt.Sprint("value ", m.value))
+			b.Append(m.cells(int64(9), fmt.Sprint(i), rows.Micros(m.value%3), fmt.Sprint("value ", m.value), int64(m.value))...)
 			continue
 		}
 		var version any
 		if v := rapid.IntRange(0, 5).Draw(t, "version"); v > 0 {
 			version = rows.Micros(v)
 		}
-		cells := []any{
-			int64(rapid.IntRange(1, 2).Draw(t, "list")), fmt.Sprint("a key of some length ", rapid.IntRange(1, 3).Draw(t, "id")),
-			version, fmt.Sprint("value ", m.value),
+		var value, more any = fmt.Sprint("value ", m.value), int64(m.value)
+		if rapid.Bool().Draw(t, "no value") {
+			value = nil
 		}
+		if rapid.Bool().Draw(t, "no more") {
+			more = nil
+		}
+		cells := m.cells(int64(rapid.IntRange(1, 2).Draw(t, "list")), fmt.Sprint("a key of some length ", rapid.IntRange(1, 3).Draw(t, "id")), version, value, more)
 		kind := 0
 		if m.schema.Deletes {
 			kind = rapid.IntRange(0, 5).Draw(t, "kind of row")
 		}
 		switch kind {
 		case 1, 2:
-			b.AppendTombstone(cells[0], cells[1], cells[2], nil)
+			cells[3] = nil
+			b.AppendTombstone(cells...)
 		case 3:
 			b.AppendDeleted(cells...)
 		default:
@@ -142,6 +151,9 @@ func (m *model) write(t *rapid.T) {
 	m.both("write", func(w martsync.Writer) error { return w.Write(context.Background(), b.Records()) })
 	rows.Poison(b.Records())
 }
+
+// cells are as many as the schema has columns.
+func (m *model) cells(cells ...any) []any { return cells[:len(m.schema.Columns)] }
 
 func (m *model) draw(t *rapid.T) martsync.Commit {
 	m.steps++

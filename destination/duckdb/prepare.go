@@ -11,10 +11,6 @@ import (
 	"github.com/martsync/martsync/internal/sqlgen"
 )
 
-// DefaultMemoryLimit is DuckDB's memory limit if none is configured. The process takes about
-// 150 MB more: DuckDB's compression works outside its limit, and the rows on their way in are ours.
-const DefaultMemoryLimit = "192MB"
-
 // Open makes the table of a stream fit its schema and returns a writer.
 func (d *destination) Open(ctx context.Context, s martsync.Schema) (martsync.Writer, error) {
 	op := "open table " + s.Stream
@@ -28,6 +24,10 @@ func (d *destination) Open(ctx context.Context, s martsync.Schema) (martsync.Wri
 	w := &writer{d: d, c: c, schema: s, op: s.Stream}
 	if err := w.open(ctx); err != nil {
 		c.close()
+		return nil, wrap(op, err)
+	}
+	if err := d.file.reserve(ctx, c, len(w.table.columns)); err != nil {
+		_ = w.Close()
 		return nil, wrap(op, err)
 	}
 	return w, nil
@@ -105,7 +105,7 @@ func (w *writer) upgradeSystem(ctx context.Context, tables map[string]*layout) e
 			if l.has(col.Name) {
 				continue
 			}
-			if _, err := w.c.exec(ctx, sqlgen.DuckDB.AddColumn(w.d.table(t.Name), col)); err != nil {
+			if err := w.c.exec(ctx, sqlgen.DuckDB.AddColumn(w.d.table(t.Name), col)); err != nil {
 				return err
 			}
 		}
@@ -155,7 +155,7 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 		}
 		if old == nil && ours {
 			// somebody dropped the table: the position in it is gone with it
-			if _, err := w.c.exec(ctx, "UPDATE "+w.d.table(sqlgen.Cursors)+" SET cursor = '', commits = commits + 1 WHERE stream = ?", s.Stream); err != nil {
+			if err := w.c.exec(ctx, "UPDATE "+w.d.table(sqlgen.Cursors)+" SET cursor = '', commits = commits + 1 WHERE stream = ?", s.Stream); err != nil {
 				return err
 			}
 		}
@@ -178,7 +178,7 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 
 func (w *writer) execAll(ctx context.Context, statements []string) error {
 	for _, s := range statements {
-		if _, err := w.c.exec(ctx, s); err != nil {
+		if err := w.c.exec(ctx, s); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -104,11 +105,9 @@ func (w *writer) fits(tables map[string]*layout, load string) bool {
 	if l == nil {
 		return true
 	}
-	want := &layout{}
-	for _, c := range w.table.columns {
-		c.Column = stagedColumn(c.Column)
-		c.typ = sqlgen.DuckDB.Type(c.Column)
-		want.columns = append(want.columns, c)
+	want := &layout{columns: slices.Clone(w.table.columns)}
+	if i := want.find(martsync.SyncedAt); i >= 0 {
+		want.columns[i].typ = orderType
 	}
 	return l.same(want)
 }
@@ -162,7 +161,7 @@ func (w *writer) claim(ctx context.Context) error {
 	w.claimed = true
 	// rows that were written after the last Stage, by a commit that came to nothing
 	for _, t := range w.stagingTables() {
-		if _, err := w.c.exec(ctx, "DELETE FROM "+t+" WHERE "+sqlgen.Ident(martsync.SyncedAt)+" >= "+strconv.FormatInt(w.sequence, 10)); err != nil {
+		if err := w.c.exec(ctx, "DELETE FROM "+t+" WHERE "+sqlgen.Ident(martsync.SyncedAt)+" >= "+strconv.FormatInt(w.sequence, 10)); err != nil {
 			return err
 		}
 	}
@@ -268,11 +267,11 @@ func (w *writer) leave(ctx context.Context) error {
 // dropLoad drops the tables of a load and its marks.
 func (w *writer) dropLoad(ctx context.Context, load string) error {
 	for _, prefix := range []string{rowsPrefix, gonePrefix} {
-		if _, err := w.c.exec(ctx, "DROP TABLE IF EXISTS "+w.d.table(prefix+load)); err != nil {
+		if err := w.c.exec(ctx, "DROP TABLE IF EXISTS "+w.d.table(prefix+load)); err != nil {
 			return err
 		}
 	}
-	_, err := w.c.exec(ctx, "DELETE FROM "+w.d.table(stagedTable)+" WHERE load = ?", load)
+	err := w.c.exec(ctx, "DELETE FROM "+w.d.table(stagedTable)+" WHERE load = ?", load)
 	return err
 }
 

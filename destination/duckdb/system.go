@@ -52,7 +52,7 @@ func (w *writer) appendRows(ctx context.Context, table string, rows func(add fun
 			return nil
 		}
 		r := b.Records()
-		_, err := w.insert(ctx, w.d.table(table), cols, nil, r.Columns, r.Len)
+		err := w.insert(ctx, w.d.table(table), cols, nil, r.Columns, r.Len)
 		b.Reset()
 		return err
 	}
@@ -130,10 +130,10 @@ func (w *writer) appendHistory(ctx context.Context, c martsync.Commit) error {
 
 // insert feeds rows to one INSERT statement and waits for it. names are the columns of the
 // table that they go to; nil: those of cols.
-func (w *writer) insert(ctx context.Context, table string, cols []martsync.Column, names []string, vectors []martsync.Vector, rows int) (int64, error) {
+func (w *writer) insert(ctx context.Context, table string, cols []martsync.Column, names []string, vectors []martsync.Vector, rows int) error {
 	n := size(vectors, rows)
 	if err := w.d.file.budget.Acquire(ctx, min(int64(n), inFlight)); err != nil {
-		return 0, err
+		return err
 	}
 	buf := w.d.file.arenas.get(n)
 	done := func() {
@@ -144,7 +144,8 @@ func (w *writer) insert(ctx context.Context, table string, cols []martsync.Colum
 	defer f.end()
 	f.put(buf, copyTo(buf, vectors, rows), rows, done)
 	f.close(nil)
-	return w.c.exec(ctx, insertFrom(f, table, cols, names))
+	err := w.c.exec(ctx, insertFrom(f, table, cols, names))
+	return err
 }
 
 // insertFrom is the statement that inserts what the feed gives.

@@ -135,7 +135,7 @@ func (w *writer) writeRows(ctx context.Context, vectors []martsync.Vector, delet
 		cols = append(cols, martsync.Column{Name: martsync.Deleted, Type: martsync.Bool})
 	}
 	if w.feeding == nil && n < streamRows {
-		_, err := w.insert(ctx, w.rowsTable(), cols, nil, all, n)
+		err := w.insert(ctx, w.rowsTable(), cols, nil, all, n)
 		return err
 	}
 	if w.feeding == nil {
@@ -155,7 +155,7 @@ func (w *writer) startFeeding(cols []martsync.Column) {
 		defer close(f.done)
 		defer f.end()
 		defer f.feed.end()
-		_, f.err = w.c.exec(context.Background(), query)
+		f.err = w.c.exec(context.Background(), query)
 	}()
 }
 
@@ -213,7 +213,7 @@ func (w *writer) writeGone(ctx context.Context, r *martsync.Records, rows []int,
 	}
 	cols = append(cols, martsync.Column{Name: martsync.SyncedAt, Type: martsync.Int64})
 	vectors = append(vectors, martsync.Vector{Type: martsync.Int64, Ints: sequence})
-	_, err := w.insert(ctx, w.goneTable(), cols, nil, vectors, len(rows))
+	err := w.insert(ctx, w.goneTable(), cols, nil, vectors, len(rows))
 	return err
 }
 
@@ -240,7 +240,7 @@ func (w *writer) begin(ctx context.Context) error {
 	if err := w.claim(ctx); err != nil {
 		return err
 	}
-	if _, err := w.c.exec(ctx, "BEGIN TRANSACTION"); err != nil {
+	if err := w.c.exec(ctx, "BEGIN TRANSACTION"); err != nil {
 		return err
 	}
 	w.inTx = true
@@ -253,35 +253,26 @@ func (w *writer) makeRows(ctx context.Context) error {
 	if w.rows {
 		return nil
 	}
-	cols := make([]martsync.Column, 0, len(w.table.columns))
-	for _, c := range w.table.columns {
-		cols = append(cols, stagedColumn(c.Column))
-	}
-	_, err := w.c.exec(ctx, sqlgen.DuckDB.CreateTable(w.rowsTable(), cols))
+	err := w.c.exec(ctx, "CREATE TABLE "+w.rowsTable()+" AS SELECT * REPLACE ("+order+") FROM "+w.d.table(w.table.name)+" WITH NO DATA")
 	w.rows = err == nil
 	return err
 }
 
+// makeGone makes the staging table for tombstones.
 func (w *writer) makeGone(ctx context.Context) error {
 	if w.gone {
 		return nil
 	}
-	var cols []martsync.Column
-	for _, name := range append(w.goneColumns(), martsync.SyncedAt) {
-		cols = append(cols, stagedColumn(w.table.columns[w.table.find(name)].Column))
-	}
-	_, err := w.c.exec(ctx, sqlgen.DuckDB.CreateTable(w.goneTable(), cols))
+	err := w.c.exec(ctx, "CREATE TABLE "+w.goneTable()+" AS SELECT "+sqlgen.Idents("", w.goneColumns())+", "+order+
+		" FROM "+w.d.table(w.table.name)+" WITH NO DATA")
 	w.gone = err == nil
 	return err
 }
 
-// stagedColumn is a column as staging tables have it: _synced_at holds the order of the rows.
-func stagedColumn(c martsync.Column) martsync.Column {
-	if fold(c.Name) == martsync.SyncedAt {
-		c.Type = martsync.Int64
-	}
-	return c
-}
+// order is what _synced_at is in staging tables, and orderType its type.
+var order = "CAST(NULL AS " + orderType + ") AS " + sqlgen.Ident(martsync.SyncedAt)
+
+const orderType = "BIGINT"
 
 // endTx ends the load's transaction; its rows are in the staging tables then.
 func (w *writer) endTx() error {
@@ -290,6 +281,14 @@ func (w *writer) endTx() error {
 	}
 	if !w.inTx {
 		return nil
+	}
+	if w.part > 0 {
+		// nobody may take the staged rows over between the look at who owns them and the commit
+		w.d.file.ddl.Lock()
+		defer w.d.file.ddl.Unlock()
+		if w.d.file.owner(w.d.schema, w.load) != w {
+			return w.fail(w.conflict("another writer has taken over the staged rows"))
+		}
 	}
 	w.inTx = false
 	if err := w.c.commit(); err != nil {
@@ -323,6 +322,7 @@ func (w *writer) Close() error {
 	w.closed = true
 	w.abort()
 	err := w.leave(context.Background())
+	_ = w.d.file.reserve(context.Background(), w.c, -len(w.table.columns))
 	w.c.close()
 	return wrap("close "+w.op, err)
 }

@@ -14,6 +14,8 @@ type Dialect struct {
 	Type func(martsync.Column) string
 	// Member is the text of a member of a JSON object, NULL if there is none.
 	Member func(object, key string) string
+	// Cast is a text as a value of the column's type, NULL if it is none. Timestamps become UTC.
+	Cast func(text string, c martsync.Column) string
 	// MemberJSON is a member of a JSON object as JSON.
 	MemberJSON func(object, key string) string
 	// Alter is the clause of ALTER TABLE that widens a column and keeps its values.
@@ -25,6 +27,16 @@ var DuckDB = Dialect{
 	Type: duckdbType,
 	Member: func(object, key string) string {
 		return "json_extract_string(" + object + ", " + Text(jsonPointer(key)) + ")"
+	},
+	Cast: func(text string, c martsync.Column) string {
+		cast := "TRY_CAST(" + text + " AS " + duckdbType(c) + ")"
+		if c.Type != martsync.Timestamp {
+			return cast
+		}
+		// a cast to TIMESTAMP passes over an offset, and one to TIMESTAMPTZ takes text without
+		// an offset for local time
+		return "CASE WHEN regexp_matches(" + text + `, ':\d\d(\.\d+)?[+-]\d\d(:?\d\d)?$') THEN timezone('UTC', TRY_CAST(` + text +
+			" AS TIMESTAMPTZ)) ELSE " + cast + " END"
 	},
 	MemberJSON: func(object, key string) string {
 		return "json_extract(" + object + ", " + Text(jsonPointer(key)) + ")"

@@ -40,9 +40,9 @@ func (d Dialect) View(schema string, v martsync.View, tables Layout) (statement 
 		return "", false
 	}
 	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE VIEW " + Name(schema, v.Name) + " AS\nSELECT ")
+	b.WriteString("CREATE OR REPLACE VIEW " + Name(schema, v.Name) + " AS\nSELECT")
 	if v.Distinct {
-		b.WriteString("DISTINCT ")
+		b.WriteString(" DISTINCT")
 	}
 	b.WriteString("\n  " + strings.Join(shown, ",\n  "))
 	b.WriteString("\nFROM " + Name(schema, v.From) + " AS a")
@@ -96,9 +96,9 @@ func (d Dialect) viewColumn(alias string, c martsync.ViewColumn) string {
 		return d.MemberJSON(column, c.Key)
 	case martsync.Decimal:
 		// a member has no precision of its own; this holds every amount of money
-		return "TRY_CAST(" + d.Member(column, c.Key) + " AS " + d.Type(martsync.Column{Type: martsync.Decimal, Precision: 38, Scale: 9}) + ")"
+		return d.Cast(d.Member(column, c.Key), martsync.Column{Type: martsync.Decimal, Precision: 38, Scale: 9})
 	default:
-		return "TRY_CAST(" + d.Member(column, c.Key) + " AS " + d.Type(martsync.Column{Type: c.Type}) + ")"
+		return d.Cast(d.Member(column, c.Key), martsync.Column{Type: c.Type})
 	}
 }
 

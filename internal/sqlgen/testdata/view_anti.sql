@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW "mart"."missing" AS
-SELECT DISTINCT 
+SELECT DISTINCT
   a."person_id" AS "id"
 FROM "mart"."events" AS a
 WHERE a."person_id" IS NOT NULL

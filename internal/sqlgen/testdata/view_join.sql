@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW "mart"."both" AS
-SELECT 
+SELECT
   a."guid" AS "guid_ma",
   b."id" AS "id_ml"
 FROM "mart"."events" AS a

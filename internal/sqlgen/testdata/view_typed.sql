@@ -1,5 +1,5 @@
 CREATE OR REPLACE VIEW "mart"."event_click" AS
-SELECT 
+SELECT
   a."guid" AS "guid",
   json_extract_string(a."attributes", '/a "b"~1~0c''s') AS "link",
   TRY_CAST(json_extract_string(a."attributes", '/Count') AS BIGINT) AS "count",
