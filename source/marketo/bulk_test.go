@@ -613,7 +613,7 @@ func rewrite(r *http.Response, path string, f func(string) string) error {
 	return nil
 }
 
-// E12, E13, E14: dirty files.
+// E12: dirty files.
 func TestE12DirtyFiles(t *testing.T) {
 	for _, c := range []struct {
 		name        string

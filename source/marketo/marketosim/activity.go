@@ -75,9 +75,10 @@ func (s *state) leadID(a *activity) int64 {
 	return s.w.leadID(s.owner(a.lead))
 }
 
-// restID is the retired numeric id: missing for some, repeated across types, beyond 32 bits.
+// restID is the retired numeric id: missing for some, repeated across types, beyond 32 bits in
+// all but the smallest accounts.
 func (a *activity) restID() (int64, bool) {
-	return 2_147_400_000 + a.key/8, a.key%10 != 7 && a.key%10 != 2
+	return 2_147_483_000 + a.key/8, a.key%10 != 7 && a.key%10 != 2
 }
 
 // result is the value of actionResult, which only bulk extracts know.
