@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -28,9 +29,13 @@ Exit codes:
   75  run it again later: a limit is spent, the vendor prepares something, or it was stopped
 `
 
+// sortOnce makes the order of commands below the order of use. The switch is global to cobra,
+// and tests run several commands at once.
+var sortOnce = sync.OnceFunc(func() { cobra.EnableCommandSorting = false })
+
 // rootCommand builds the tree of commands.
 func (a *app) rootCommand() *cobra.Command {
-	cobra.EnableCommandSorting = false // the order here is the order of use
+	sortOnce()
 	root := &cobra.Command{
 		Use: "martsync", Short: "Moves marketing data into a data mart", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,

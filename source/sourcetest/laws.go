@@ -310,8 +310,13 @@ func sideBySide(t *testing.T, s Setup) {
 	got := make([][]step, len(streams))
 	errs := make([]error, len(streams))
 	var group sync.WaitGroup
+	together, crowd := s, newCrowd(s.Clock, len(streams))
+	together.sleep = crowd.sleep
 	for i, stream := range streams {
-		group.Go(func() { got[i], errs[i] = s.read(t, stream, "", false) })
+		group.Go(func() {
+			defer crowd.done(t.Context())
+			got[i], errs[i] = together.read(t, stream, "", false)
+		})
 	}
 	group.Wait()
 	for i, stream := range streams {

@@ -81,7 +81,11 @@ func (s Setup) read(t testing.TB, stream martsync.Stream, from martsync.Cursor, 
 		if tries >= maxTries {
 			return nil, fmt.Errorf("read %s from %q: no progress in %d tries: %w", name, from, tries, err)
 		}
-		if err := s.Clock.Sleep(t.Context(), max(martsync.AfterOf(err), time.Second)); err != nil {
+		sleep := s.Clock.Sleep
+		if s.sleep != nil {
+			sleep = s.sleep
+		}
+		if err := sleep(t.Context(), max(martsync.AfterOf(err), time.Second)); err != nil {
 			return nil, err
 		}
 	}

@@ -5,7 +5,9 @@
 package sourcetest
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/martsync/martsync"
 )
@@ -28,6 +30,8 @@ type Setup struct {
 	// MaxCursors bounds at how many cursors of a stream reading is resumed; they are spread
 	// evenly. 0: at all of them.
 	MaxCursors int
+
+	sleep func(context.Context, time.Duration) error // instead of Clock's
 }
 
 // Run tests the laws, each on a setup of its own.
