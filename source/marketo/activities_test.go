@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/martsync/martsync"
 )
 
@@ -119,7 +120,9 @@ func TestActivityCells(t *testing.T) {
 func TestWantedTypesRefusesTypos(t *testing.T) {
 	s := &source{env: martsync.Env{Clock: martsync.SystemClock{}}, cfg: Config{Activities: Activities{Exclude: []string{"13", "visit webpage"}}}}
 	types := []activityType{{ID: 1, Name: "Visit Webpage"}, {ID: 2, Name: "Fill Out Form"}, {ID: 13, Name: "Change Data Value"}, {ID: 37, Name: "Delete Lead"}}
-	s.types.at, s.types.value = s.now(), types
+	if _, err := s.types.Get(s.now(), func() ([]activityType, error) { return types, nil }); err != nil {
+		t.Fatal(err)
+	}
 	got, err := s.wantedTypes(t.Context())
 	if err != nil || !slices.Equal(got, []int{2}) {
 		t.Errorf("got %v, %v, want only 2", got, err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/columns"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // A shelf is a listing of programs that pages by offset as the vendor does.
@@ -117,7 +118,7 @@ func (tb *table) read(t testing.TB, s martsync.Stream, span martsync.Span, stop 
 				unit = append(unit, k)
 				tb.vals[k] = map[string]any{}
 				for i, c := range schema.Columns {
-					tb.vals[k][or(c.Origin, c.Name)] = columns.Value(c, &r.Columns[i], row)
+					tb.vals[k][setting.Or(c.Origin, c.Name)] = columns.Value(c, &r.Columns[i], row)
 				}
 			}
 		}

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/httpx"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // mostBody is the vendor's limit for the body of a bulk import, the largest there is.
@@ -26,7 +28,7 @@ func (s *source) Call(ctx context.Context, method, path string, body io.Reader) 
 	}
 	var reply *http.Response
 	_, err = s.client.attempt(ctx, r, func(resp *http.Response) error {
-		if !isJSON(resp.Header) {
+		if !httpx.IsJSON(resp.Header) {
 			if resp.StatusCode >= http.StatusInternalServerError {
 				return &apiError{Status: resp.StatusCode}
 			}
@@ -61,7 +63,7 @@ func callRequest(method, path string, body io.Reader) (request, error) {
 		}
 	}
 	r := request{
-		op: "call " + u.Path, method: strings.ToUpper(or(method, http.MethodGet)), path: u.Path, query: u.Query(),
+		op: "call " + u.Path, method: strings.ToUpper(setting.Or(method, http.MethodGet)), path: u.Path, query: u.Query(),
 		file: strings.HasSuffix(u.Path, "/file.json"),
 		free: strings.HasPrefix(u.Path, "/rest/v1/stats/"), // how much is left may always be asked
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // Check makes one cheap call for each thing that a sync needs and changes nothing, except
@@ -22,7 +23,7 @@ func (s *source) Check(ctx context.Context) []martsync.Finding {
 		return append(findings, bad("credentials", err))
 	}
 	findings = append(findings, martsync.Finding{
-		Subject: "credentials", OK: true, Detail: "API user " + or(s.client.tokens.owner(ctx), "not told"),
+		Subject: "credentials", OK: true, Detail: "API user " + setting.Or(s.client.tokens.owner(ctx), "not told"),
 	})
 	findings = append(findings, s.checkQuota(ctx)...)
 	for _, c := range s.checks() {
@@ -32,9 +33,9 @@ func (s *source) Check(ctx context.Context) []martsync.Finding {
 		detail, err := c.try(ctx)
 		switch {
 		case err == nil:
-			findings = append(findings, martsync.Finding{Subject: c.subject, OK: true, Detail: or(detail, "readable")})
+			findings = append(findings, martsync.Finding{Subject: c.subject, OK: true, Detail: setting.Or(detail, "readable")})
 		case martsync.KindOf(err) == martsync.Unavailable:
-			findings = append(findings, martsync.Finding{Subject: c.subject, Detail: "not available: " + cause(err), Hint: or(c.hint, martsync.HintOf(err))})
+			findings = append(findings, martsync.Finding{Subject: c.subject, Detail: "not available: " + cause(err), Hint: setting.Or(c.hint, martsync.HintOf(err))})
 		default:
 			f := bad(c.subject, err)
 			if c.hint != "" && martsync.KindOf(err) == martsync.Auth {

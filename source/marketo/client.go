@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/httpx"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 const (
@@ -79,7 +79,7 @@ func newClient(cfg Config, base *url.URL, env martsync.Env) *client {
 		transport = http.DefaultTransport
 	}
 	// A timeout of the HTTP client would end long downloads; it bounds each silence instead.
-	patience := or(env.HTTP.Timeout, usualPatience)
+	patience := setting.Or(env.HTTP.Timeout, usualPatience)
 	logged := httpx.Logged(httpx.Impatient(transport, patience), env.Log, env.Clock, shownParameters...)
 	plain := *env.HTTP
 	plain.Transport, plain.Timeout = logged, 0
@@ -224,10 +224,10 @@ func parse(status int, body []byte) (*envelope, error) {
 	}
 	switch {
 	case status < 200 || status > 299:
-		return nil, &apiError{Status: status, Message: excerpt(body)}
+		return nil, &apiError{Status: status, Message: httpx.Excerpt(body)}
 	case jsonErr != nil:
 		// Proxies answer with pages of HTML; connections are cut within the JSON.
-		return nil, &apiError{Status: status, Message: "the reply is not a JSON envelope: " + excerpt(body)}
+		return nil, &apiError{Status: status, Message: "the reply is not a JSON envelope: " + httpx.Excerpt(body)}
 	case !env.Success:
 		// An empty body counts as {}: nothing says that the call succeeded, and taking it
 		// for "no records" would delete what is there.
@@ -328,10 +328,10 @@ func (c *client) judge(r request, try, usual int, resp *http.Response, err error
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
 		// The connection failed, and whether the vendor did what was asked is open.
-		return judgement{transportError(r.op, err), again, !r.noReplay && try < or(r.tries, usual), backoff(try)}
+		return judgement{transportError(r.op, err), again, !r.noReplay && try < setting.Or(r.tries, usual), backoff(try)}
 	}
 	rule := ruleFor(e, r.path)
-	j := judgement{err: rule.verdict(r.op, r.optional, e, c.clock.Now()), act: rule.act, wait: retryAfter(resp)}
+	j := judgement{err: rule.verdict(r.op, r.optional, e, c.clock.Now()), act: rule.act, wait: httpx.RetryAfter(resp)}
 	if uncounted(e.Code) {
 		c.meter.uncount()
 	}
@@ -347,7 +347,7 @@ func (c *client) judge(r request, try, usual int, resp *http.Response, err error
 	case login:
 		tries = try + 1 // attempt counts these
 	case again:
-		tries, j.wait = min(or(rule.tries, usualTries), usual), max(j.wait, backoff(try))
+		tries, j.wait = min(setting.Or(rule.tries, usualTries), usual), max(j.wait, backoff(try))
 	case slow:
 		c.limiter.Slow(max(j.wait, vendorWindow)) // which makes everybody wait
 		tries, j.wait = throttledTries, 0
@@ -403,7 +403,7 @@ func (c *client) admit(ctx context.Context, r request) error {
 
 // send makes one call. The reply's body is the caller's to close.
 func (c *client) send(ctx context.Context, r request, token martsync.Secret) (*http.Response, error) {
-	method, body, contentType, query := or(r.method, http.MethodGet), r.raw, r.contentType, r.query.Encode()
+	method, body, contentType, query := setting.Or(r.method, http.MethodGet), r.raw, r.contentType, r.query.Encode()
 	u := c.base.JoinPath(r.path)
 	switch {
 	case r.body != nil:
@@ -440,23 +440,4 @@ func (c *client) send(ctx context.Context, r request, token martsync.Secret) (*h
 		h.Set("Range", "bytes="+strconv.FormatInt(r.offset, 10)+"-")
 	}
 	return c.http.Do(hr)
-}
-
-// retryAfter is how long a reply asks to wait. The vendor does not document the header;
-// what stands in front of it may send it.
-func retryAfter(resp *http.Response) time.Duration {
-	if resp == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	if err != nil || n < 0 {
-		return 0
-	}
-	return time.Duration(min(n, 24*60*60)) * time.Second
-}
-
-// isJSON reports whether a reply says that it is JSON.
-func isJSON(h http.Header) bool {
-	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && t == "application/json"
 }

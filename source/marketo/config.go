@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // Config reaches one Marketo subscription.
@@ -18,7 +18,7 @@ type Config struct {
 	ClientSecret martsync.Secret `yaml:"client_secret" json:"client_secret" jsonschema:"required,title=Client secret,description=Client secret of the custom service"`
 	PartnerID    string          `yaml:"partner_id,omitempty" json:"partner_id,omitempty" jsonschema:"description=Partner id that Adobe gave to your application if it gave you one"`
 
-	Start Moment `yaml:"start,omitempty" json:"start,omitempty" jsonschema:"description=Earliest records wanted when a stream is read for the first time: a date or an RFC 3339 time; a sync's own start wins. Default: everything the vendor still has"`
+	Start setting.Moment `yaml:"start,omitempty" json:"start,omitempty" jsonschema:"description=Earliest records wanted when a stream is read for the first time: a date or an RFC 3339 time; a sync's own start wins. Default: everything the vendor still has"`
 
 	Limits      Limits      `yaml:"limits,omitempty" json:"limits,omitempty" jsonschema:"description=How much of the subscription's API limits may be used. Every integration of the subscription shares them"`
 	Activities  Activities  `yaml:"activities,omitempty" json:"activities,omitempty" jsonschema:"description=How activities are read"`
@@ -40,20 +40,20 @@ type Limits struct {
 
 // Activities say how activities are read.
 type Activities struct {
-	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Activity types to leave out\\, by id or name,example=1,example=Visit Webpage"`
-	Mode    string   `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=auto,enum=bulk,enum=rest,default=auto,description=bulk: export jobs; rest: pages of 300; auto: whichever costs less for the time range"`
-	Overlap Duration `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"default=24h,description=How far back each sync reads again\\, since activities appear late"`
+	Exclude []string         `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Activity types to leave out\\, by id or name,example=1,example=Visit Webpage"`
+	Mode    string           `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=auto,enum=bulk,enum=rest,default=auto,description=bulk: export jobs; rest: pages of 300; auto: whichever costs less for the time range"`
+	Overlap setting.Duration `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"default=24h,description=How far back each sync reads again\\, since activities appear late"`
 }
 
 // Assets say how assets are read.
 type Assets struct {
-	FullListingEvery Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=7d,description=How often all assets are listed\\, which is the only way to notice deleted ones; syncs between read what was updated"`
+	FullListingEvery setting.Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=7d,description=How often all assets are listed\\, which is the only way to notice deleted ones; syncs between read what was updated"`
 }
 
 // ListMembers say how the members of static lists are read.
 type ListMembers struct {
-	Every   Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"description=Least time between two full reads of the members; 0: at each sync. It costs a call for each list and 300 members"`
-	Exclude []string `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Lists to leave out\\, by id or name"`
+	Every   setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"description=Least time between two full reads of the members; 0: at each sync. It costs a call for each list and 300 members"`
+	Exclude []string         `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Lists to leave out\\, by id or name"`
 }
 
 // Vendor limits and the share of them that is polite for one integration.
@@ -80,16 +80,16 @@ func (c Config) withDefaults() (Config, error) {
 		return c, configError("client_secret is missing", "Copy it from Admin > LaunchPoint > View Details of your API service.")
 	}
 	l := &c.Limits
-	l.DailyQuota = or(l.DailyQuota, vendorDailyCalls)
-	l.DailyCalls = or(l.DailyCalls, l.DailyQuota/2)
-	l.DailyReserve = or(l.DailyReserve, l.DailyQuota/5)
-	l.CallsPer20s = or(l.CallsPer20s, politeCallsPer20s)
-	l.Concurrent = or(l.Concurrent, politeConcurrent)
-	l.ExportQuotaMegabytes = or(l.ExportQuotaMegabytes, vendorExportMB)
-	l.ExportMegabytes = or(l.ExportMegabytes, max(1, l.ExportQuotaMegabytes/2))
-	c.Activities.Mode = or(c.Activities.Mode, "auto")
-	c.Activities.Overlap = or(c.Activities.Overlap, Duration(defaultOverlap))
-	c.Assets.FullListingEvery = or(c.Assets.FullListingEvery, Duration(defaultFullListing))
+	l.DailyQuota = setting.Or(l.DailyQuota, vendorDailyCalls)
+	l.DailyCalls = setting.Or(l.DailyCalls, l.DailyQuota/2)
+	l.DailyReserve = setting.Or(l.DailyReserve, l.DailyQuota/5)
+	l.CallsPer20s = setting.Or(l.CallsPer20s, politeCallsPer20s)
+	l.Concurrent = setting.Or(l.Concurrent, politeConcurrent)
+	l.ExportQuotaMegabytes = setting.Or(l.ExportQuotaMegabytes, vendorExportMB)
+	l.ExportMegabytes = setting.Or(l.ExportMegabytes, max(1, l.ExportQuotaMegabytes/2))
+	c.Activities.Mode = setting.Or(c.Activities.Mode, "auto")
+	c.Activities.Overlap = setting.Or(c.Activities.Overlap, setting.Duration(defaultOverlap))
+	c.Assets.FullListingEvery = setting.Or(c.Assets.FullListingEvery, setting.Duration(defaultFullListing))
 
 	for _, v := range []struct {
 		name string
@@ -123,14 +123,6 @@ func (c Config) withDefaults() (Config, error) {
 // exportBytes is the share of the daily export quota in bytes. The vendor writes "500MB",
 // perhaps meaning MiB; this is the smaller. Source: Marketo REST API, Bulk Extract, Limits.
 func (l Limits) exportBytes() int64 { return int64(l.ExportMegabytes) * 1_000_000 }
-
-func or[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
-}
 
 func configError(what, hint string) error {
 	return &martsync.Error{Kind: martsync.Config, Op: "marketo: configuration", Hint: hint, Err: fmt.Errorf("%s", what)}
@@ -178,57 +170,4 @@ func parseEndpoint(endpoint string) (base *url.URL, account string, err error) {
 		}
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, u.Host + path, nil
-}
-
-// A Moment is a date or a time in a configuration. The zero Moment is none.
-type Moment struct{ time.Time }
-
-// UnmarshalText reads "2020-01-31" (midnight UTC) or an RFC 3339 time.
-func (m *Moment) UnmarshalText(text []byte) error {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if t, err := time.Parse(layout, string(text)); err == nil {
-			m.Time = t.UTC()
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is neither a date (2020-01-31) nor a time (2020-01-31T08:00:00Z)", text)
-}
-
-// UnmarshalJSON reads what UnmarshalText reads, in quotes; time.Time's own method, which
-// would otherwise be promoted, knows no dates.
-func (m *Moment) UnmarshalJSON(data []byte) error {
-	s, err := strconv.Unquote(string(data))
-	if err != nil {
-		return fmt.Errorf("%s is not a date or time in quotes", data)
-	}
-	return m.UnmarshalText([]byte(s))
-}
-
-// A Duration is a span of time in a configuration: "90m", "36h", "7d".
-type Duration time.Duration
-
-// UnmarshalText reads a duration as time.ParseDuration does, or whole days such as "7d".
-func (d *Duration) UnmarshalText(text []byte) error {
-	s := string(text)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		if n, err := strconv.Atoi(days); err == nil && n >= 0 && n < 100_000 {
-			*d = Duration(time.Duration(n) * 24 * time.Hour)
-			return nil
-		}
-	}
-	v, err := time.ParseDuration(s)
-	if err != nil {
-		return fmt.Errorf("%q is not a duration such as 90m, 36h or 7d", text)
-	}
-	*d = Duration(v)
-	return nil
-}
-
-// MarshalText writes whole days as days.
-func (d Duration) MarshalText() ([]byte, error) {
-	v := time.Duration(d)
-	if v != 0 && v%(24*time.Hour) == 0 {
-		return fmt.Appendf(nil, "%dd", v/(24*time.Hour)), nil
-	}
-	return []byte(v.String()), nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 func TestE1_EndpointForms(t *testing.T) {
@@ -137,22 +138,22 @@ assets: {full_listing_every: 14d}
 
 func TestMomentsAndDurations(t *testing.T) {
 	for _, bad := range []string{"", "yesterday", "2020-13-01", "31.1.2020"} {
-		if err := new(Moment).UnmarshalText([]byte(bad)); err == nil {
+		if err := new(setting.Moment).UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("moment %q: no error", bad)
 		}
 	}
 	for _, bad := range []string{"", "7", "d", "-1d", "1.5d", "x"} {
-		if err := new(Duration).UnmarshalText([]byte(bad)); err == nil {
+		if err := new(setting.Duration).UnmarshalText([]byte(bad)); err == nil {
 			t.Errorf("duration %q: no error", bad)
 		}
 	}
 	for text, want := range map[string]time.Duration{"7d": 7 * 24 * time.Hour, "0d": 0, "90m": 90 * time.Minute, "36h": 36 * time.Hour} {
-		var d Duration
+		var d setting.Duration
 		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
 			t.Errorf("duration %q: %v, %v, want %v", text, time.Duration(d), err, want)
 		}
 		b, err := d.MarshalText()
-		var again Duration
+		var again setting.Duration
 		if err != nil || again.UnmarshalText(b) != nil || again != d {
 			t.Errorf("duration %q is written as %q, %v, and read as %v", text, b, err, time.Duration(again))
 		}

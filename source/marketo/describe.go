@@ -24,7 +24,7 @@ type field struct {
 // while; the slice is shared and must not be changed.
 // Source: Marketo REST API, Leads, Describe.
 func (s *source) describe(ctx context.Context) ([]field, error) {
-	return s.fields.get(s.now(), func() ([]field, error) {
+	return s.fields.Get(s.now(), func() ([]field, error) {
 		const op = "describe leads"
 		fields, err := s.describe1(ctx, op)
 		if martsync.KindOf(err) == martsync.Unavailable {
@@ -124,7 +124,7 @@ type attribute struct {
 // slice is shared and must not be changed.
 // Source: Marketo REST API, Activities, Activity Types.
 func (s *source) activityTypes(ctx context.Context) ([]activityType, error) {
-	return s.types.get(s.now(), func() ([]activityType, error) {
+	return s.types.Get(s.now(), func() ([]activityType, error) {
 		var types []activityType
 		err := list(ctx, s.client, request{op: "list activity types", path: "/rest/v1/activities/types.json"}, func(t activityType) {
 			if t.ID > 0 {

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/cached"
 )
 
 const describeReply = `
@@ -39,7 +40,7 @@ func TestDescribe(t *testing.T) {
 	if got := v.count("/rest/v1/leads/describe.json"); got != 1 {
 		t.Errorf("%d calls, want 1 for all", got)
 	}
-	v.clock.advance(cacheFor + time.Minute)
+	v.clock.advance(cached.Keep + time.Minute)
 	if _, err := s.describe(t.Context()); err != nil || v.count("/rest/v1/leads/describe.json") != 2 {
 		t.Errorf("later: %d calls, %v, want a second one", v.count("/rest/v1/leads/describe.json"), err)
 	}

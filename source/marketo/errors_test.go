@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // at noon UTC the next reset is 18 hours away, in winter and in summer.
@@ -143,18 +144,18 @@ func TestErrorTable(t *testing.T) {
 		{status: 418, kind: martsync.Data},
 	} {
 		name := strings.TrimSpace(tc.code + " " + tc.message)
-		e := &apiError{Code: tc.code, Message: tc.message, RequestID: "a#1", Status: or(tc.status, 200)}
+		e := &apiError{Code: tc.code, Message: tc.message, RequestID: "a#1", Status: setting.Or(tc.status, 200)}
 		if tc.code == "" {
 			name = e.Error()
 		}
 		t.Run(name, func(t *testing.T) {
-			path := or(tc.path, lead)
+			path := setting.Or(tc.path, lead)
 			r := ruleFor(e, path)
 			v := r.verdict("read things", false, e, noon)
 			if v.Kind != tc.kind || r.act != tc.act || v.After != tc.after {
 				t.Errorf("got kind %v, action %d, after %v, want %v, %d, %v", v.Kind, r.act, v.After, tc.kind, tc.act, tc.after)
 			}
-			if want := or(tc.optional, tc.kind); r.verdict("read things", true, e, noon).Kind != want {
+			if want := setting.Or(tc.optional, tc.kind); r.verdict("read things", true, e, noon).Kind != want {
 				t.Errorf("where it is optional: got kind %v, want %v", r.verdict("read things", true, e, noon).Kind, want)
 			}
 			if errors.Is(v, errGone) != (tc.is == errGone) || errors.Is(v, errAlreadyQueued) != (tc.is == errAlreadyQueued) { //nolint:errorlint // which of the two the row names

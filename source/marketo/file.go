@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/martsync/martsync/internal/httpx"
 )
 
 // file opens a file of a bulk export at an offset and returns its bytes from there on and
@@ -86,7 +88,7 @@ func (b *fileBody) fault(resp *http.Response) error {
 		return err
 	}
 	whole := resp.StatusCode == http.StatusOK
-	if first[0] != '{' || !whole && !isJSON(resp.Header) {
+	if first[0] != '{' || !whole && !httpx.IsJSON(resp.Header) {
 		return nil
 	}
 	text, err := b.r.Peek(mostFault)

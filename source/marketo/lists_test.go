@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 )
 
 // A club has static lists with members, and serves both in small pages.
@@ -210,7 +211,7 @@ func TestListMembersExclude(t *testing.T) {
 func TestListMembersEvery(t *testing.T) {
 	c := &club{lists: map[int64][]int64{1: {1}}}
 	v := c.vendor(t)
-	s := newMemberStream(v.source(t, func(c *Config) { c.ListMembers.Every = Duration(24 * time.Hour) }))
+	s := newMemberStream(v.source(t, func(c *Config) { c.ListMembers.Every = setting.Duration(24 * time.Hour) }))
 	tb := newTable("list_id", "lead_id")
 	for _, step := range []struct {
 		advance time.Duration

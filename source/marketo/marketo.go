@@ -9,10 +9,10 @@ package marketo
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/cached"
 )
 
 // Connector reads a Marketo subscription.
@@ -43,8 +43,8 @@ type source struct {
 	account string
 	client  *client
 
-	fields cached[[]field]        // of leads
-	types  cached[[]activityType] // of activities
+	fields cached.Value[[]field]        // of leads
+	types  cached.Value[[]activityType] // of activities
 }
 
 // Account names the subscription by its Munchkin id.
@@ -65,29 +65,3 @@ func (s *source) Streams(ctx context.Context) ([]martsync.Stream, error) {
 // now is the present on the clock of the environment, in whole seconds since the vendor
 // knows nothing finer.
 func (s *source) now() time.Time { return s.env.Clock.Now().UTC().Truncate(time.Second) }
-
-// A cached value is fetched once and kept for a while. Of callers that come together, one
-// fetches and the others wait.
-type cached[T any] struct {
-	mu    sync.Mutex
-	at    time.Time
-	value T
-}
-
-// cacheFor is how long descriptions are kept. They change when an administrator adds a
-// field, which a process that runs for days must notice.
-const cacheFor = time.Hour
-
-func (c *cached[T]) get(now time.Time, fetch func() (T, error)) (T, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.at.IsZero() && now.Sub(c.at) < cacheFor {
-		return c.value, nil
-	}
-	v, err := fetch()
-	if err != nil {
-		return v, err
-	}
-	c.at, c.value = now, v
-	return v, nil
-}

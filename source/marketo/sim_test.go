@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/setting"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
 	"github.com/martsync/martsync/source/sourcetest"
@@ -188,7 +189,7 @@ func TestSimulatorFirstSyncChangesAndFullPasses(t *testing.T) {
 // originsOf is a schema's key in the words of the truth.
 func originsOf(s martsync.Schema) (names []string) {
 	for _, k := range s.Key {
-		names = append(names, or(s.Columns[s.Index(k)].Origin, k))
+		names = append(names, setting.Or(s.Columns[s.Index(k)].Origin, k))
 	}
 	return names
 }

@@ -213,7 +213,7 @@ func (t *tokens) failure(status int, g granted, isJSON bool, body []byte) error 
 		text = strings.TrimPrefix(text+": "+g.ErrorDescription, ": ")
 	}
 	if text = t.redact(text); text == "" {
-		text = excerpt([]byte(t.redact(string(body))))
+		text = httpx.Excerpt([]byte(t.redact(string(body))))
 	}
 	e := &martsync.Error{Op: opToken, Err: &apiError{Status: status, Message: text}}
 	switch {
@@ -236,17 +236,4 @@ func (t *tokens) redact(text string) string {
 		text = strings.ReplaceAll(text, s, "[redacted]")
 	}
 	return text
-}
-
-// excerpt shows the beginning of a body that is not what it should be.
-func excerpt(body []byte) string {
-	const most = 200
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(body[:min(len(body), 4*most)]), "\uFFFD")), " ")
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	if s == "" {
-		return "the reply is empty"
-	}
-	return s
 }
