@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"time"
 )
 
 // The interfaces in this file are optional abilities of sources and destinations, found by
@@ -122,4 +123,13 @@ type LedgerEntry struct {
 	Stream string
 	Sync   string
 	Window Window
+}
+
+// A TimeReader is a Destination that can tell how new its tables are, whoever made them.
+type TimeReader interface {
+	// NewestTime returns the greatest value of a column of type timestamp or date, or of text
+	// that reads as one, in UTC. The names are matched without regard to case. The zero time
+	// means that the table does not exist or holds no such value; a table without the column
+	// is an *Error of kind Config.
+	NewestTime(ctx context.Context, table, column string) (time.Time, error)
 }

@@ -80,6 +80,10 @@ type Batch struct {
 	// no longer exist at the source. Only a batch with a cursor may carry it.
 	Complete *Scope
 
+	// Census, if set, says which records of a range of keys exist. Only a batch with a
+	// verified cursor may carry it, and of a schema with deletes whose key is one Int64 column.
+	Census *Census
+
 	// Notes are worth a row in the log table, such as a column that disappeared.
 	Notes []Note
 
@@ -106,6 +110,18 @@ type Batch struct {
 type Scope struct {
 	Column string // a key column of type Int64 or String
 	Value  string // its value in decimal or as it is
+}
+
+// A Census tells which records exist at the source among those whose key is greater than After
+// and at most UpTo: these and no others. Rows of the table in that range that are not among
+// them are marked deleted; those that are among them no longer are. Rows that come before it
+// count with it. It changes nothing else and adds no row: that a table lacks one of them is
+// for an audit to find.
+//
+// Unlike a Scope it needs no records, so that deletions can be looked for page by page.
+type Census struct {
+	After, UpTo int64
+	Keys        []int64 // ascending, each within the range
 }
 
 // A Window is one unit of completeness: a time range, an export job, a listing. Its row in
@@ -196,6 +212,7 @@ type Commit struct {
 	Next        Cursor        // the new position
 	Windows     []Window      // ledger rows of the windows this commit completes
 	Complete    []Scope       // see Batch.Complete
+	Censuses    []Census      // see Batch.Census; their ranges do not overlap
 	Quarantined []Quarantined // rows that could not become records
 	Log         []LogEntry    // what happened since the last commit
 }

@@ -15,16 +15,29 @@ import (
 
 // syncOptions are the keys of one element of syncs, as they stand in the file.
 type syncOptions struct {
-	Name        string   `yaml:"name" jsonschema:"required,description=How commands call this sync."`
-	Source      string   `yaml:"source" jsonschema:"required,description=The name of a source above."`
-	Destination string   `yaml:"destination" jsonschema:"required,description=The name of a destination above."`
-	Schema      string   `yaml:"schema" jsonschema:"description=Namespace of the tables in the destination; without it the destination's default."`
-	Start       string   `yaml:"start" jsonschema:"description=The earliest records wanted: a date (midnight in the time zone) or a time. Without it: everything there is.,example=2020-01-01"`
-	Streams     patterns `yaml:"streams" jsonschema:"description=What to copy: * or a list of names or patterns. Without it: everything."`
-	Exclude     patterns `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
-	Schedule    string   `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
-	Timezone    string   `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
+	Name        string            `yaml:"name" jsonschema:"required,description=How commands call this sync."`
+	Source      string            `yaml:"source" jsonschema:"required,description=The name of a source above."`
+	Destination string            `yaml:"destination" jsonschema:"required,description=The name of a destination above."`
+	Schema      string            `yaml:"schema" jsonschema:"description=Namespace of the tables in the destination; without it the destination's default."`
+	Start       string            `yaml:"start" jsonschema:"description=The earliest records wanted when a stream is copied for the first time: a date (midnight in the time zone) or a time or the word table (see start_table). Without it: everything there is.,example=2020-01-01"`
+	StartTable  startTableOptions `yaml:"start_table" jsonschema:"description=With start: table each stream begins where a table ends. That may be a table that another program has filled."`
+	Streams     patterns          `yaml:"streams" jsonschema:"description=What to copy: * or a list of names or patterns. Without it: everything."`
+	Exclude     patterns          `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
+	Schedule    string            `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
+	Timezone    string            `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
 }
+
+// startTableOptions say in which table a stream's start is looked up.
+type startTableOptions struct {
+	Destination string `yaml:"destination" jsonschema:"description=The name of the destination that has the tables; without it the sync's own."`
+	Schema      string `yaml:"schema" jsonschema:"description=Namespace of the tables; without it the sync's."`
+	Table       string `yaml:"table" jsonschema:"description=Name of the tables; {stream} stands for the name of the stream,default={stream},example=raw_{stream}"`
+	Column      string `yaml:"column" jsonschema:"description=Column with the time that counts; without it updated_at or created_at."`
+	Minus       string `yaml:"minus" jsonschema:"description=How long before the newest time to begin,default=1d,example=36h"`
+}
+
+// startTable is the word for a start that is looked up in a table.
+const startTable = "table"
 
 var (
 	topKeys  = []string{"version", "state", "sources", "destinations", "syncs"}
@@ -183,7 +196,8 @@ func (c *Config) buildSync(d *decoder, root, n *node) (Sync, bool) {
 			s.Location = loc
 		}
 	}
-	if o.Start != "" {
+	s.StartTable = c.buildStartTable(d, root, n, &o, &s, what)
+	if o.Start != "" && s.StartTable == nil {
 		var err error
 		if s.Start, err = ParseTime(o.Start, time.Time{}, s.Location); err != nil {
 			p.at(at("start"), "", "start: %v", err)
@@ -203,6 +217,40 @@ func (c *Config) buildSync(d *decoder, root, n *node) (Sync, bool) {
 	}
 	s.Streams = slices.DeleteFunc(s.Streams, func(pattern string) bool { return pattern == "*" && len(s.Streams) == 1 })
 	return s, len(p.found) == before
+}
+
+// buildStartTable reads start_table, which goes with start: table alone.
+func (c *Config) buildStartTable(d *decoder, root, n *node, o *syncOptions, s *Sync, what string) *StartTable {
+	p, t := d.problems, n.member("start_table")
+	if o.Start != startTable {
+		if t != nil {
+			p.at(t, "Write start: table as well, or leave start_table out.", "start_table has no meaning without start: table")
+		}
+		return nil
+	}
+	at := func(key string) *node {
+		if t != nil {
+			if m := t.member(key); m != nil {
+				return m
+			}
+		}
+		return n
+	}
+	options := o.StartTable
+	start := &StartTable{Destination: s.Destination, Schema: options.Schema, Table: options.Table, Column: options.Column, Minus: 24 * time.Hour}
+	if options.Destination != "" {
+		start.Destination = reference(d, c.Destinations, root, "destination", what, options.Destination, at("destination"), func(s Destination) string { return s.Name })
+	}
+	if start.Schema == "" && start.Destination.Name == s.Destination.Name {
+		start.Schema = s.Schema
+	}
+	if options.Minus != "" {
+		var err error
+		if start.Minus, err = ParseDuration(options.Minus); err != nil {
+			p.at(at("minus"), "", "minus: %v", err)
+		}
+	}
+	return start
 }
 
 func scalars(n *node) []*node {

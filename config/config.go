@@ -67,12 +67,22 @@ type Sync struct {
 	Name        string
 	Source      Source
 	Destination Destination
-	Schema      string    // namespace of the tables; "": the destination's default
-	Start       time.Time // earliest record wanted; zero: everything
-	Streams     []string  // patterns; empty: all
-	Exclude     []string  // patterns
-	Schedule    string    // cron expression; ""
+	Schema      string      // namespace of the tables; "": the destination's default
+	Start       time.Time   // earliest record wanted; zero: everything
+	StartTable  *StartTable // where streams begin instead; nil: at Start
+	Streams     []string    // patterns; empty: all
+	Exclude     []string    // patterns
+	Schedule    string      // cron expression; ""
 	Location    *time.Location
+}
+
+// A StartTable says in which tables streams look for their start.
+type StartTable struct {
+	Destination Destination
+	Schema      string        // namespace; "": the destination's default
+	Table       string        // name, {stream} for that of the stream; "": {stream}
+	Column      string        // "": updated_at or created_at
+	Minus       time.Duration // how long before the newest time to begin
 }
 
 // Load reads and checks the file. Everything wrong with it comes back at once, in an error

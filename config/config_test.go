@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/martsync/martsync"
 )
@@ -218,6 +219,9 @@ func TestProblems(t *testing.T) {
 		{"a list for a text", "endpoint: https://shop.example", "endpoint: [a]", 5, 15, "endpoint is a list; it must be a single value", ""},
 		{"no time zone", "America/Los_Angeles", "America/Los_Angels", 30, 15, `there is no time zone "America/Los_Angels"`, "Use a name like America/Los_Angeles or UTC."},
 		{"no date", "start: 2024-03-10", "start: 2024-13-10", 26, 12, `start: "2024-13-10" is no time; write it like 2024-01-31 or 2024-01-31T08:00:00Z`, ""},
+		{"start table without start", "    start: 2024-03-10", "    start: 2024-03-10\n    start_table: {minus: 2d}", 27, 18, "start_table has no meaning without start: table", "Write start: table as well, or leave start_table out."},
+		{"start table nowhere", "    start: 2024-03-10", "    start: table\n    start_table: {destination: marts}", 27, 32, `sync all names the destination "marts", which is not among the destinations`, `Did you mean "mart"?`},
+		{"start table too early", "    start: 2024-03-10", "    start: table\n    start_table: {minus: often}", 27, 26, `minus: "often" is no duration; write it like 90s, 15m, 36h or 7d`, ""},
 		{"bad schedule", "0 9 * * WED", "0 25 * * WED", 29, 15, `schedule: "25" is no hour`, `Write five fields: minute hour day month weekday, like "0 9 * * WED".`},
 		{"bad pattern", "activity_*", "'a[b'", 28, 14, `"a[b" is not a pattern`, `Use a stream's name or a pattern like "activity_*".`},
 		{"same name twice", "name: some", "name: all", 31, 11, `a second sync named "all"`, "Give each sync a name of its own."},
@@ -242,6 +246,39 @@ func TestProblems(t *testing.T) {
 			p := found[0]
 			if p.Line != tc.line || p.Column != tc.column || p.Message != tc.message || p.Hint != tc.hint {
 				t.Errorf("got  %d:%d %q, hint %q\nwant %d:%d %q, hint %q", p.Line, p.Column, p.Message, p.Hint, tc.line, tc.column, tc.message, tc.hint)
+			}
+		})
+	}
+}
+
+func TestStartTable(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text string
+		want StartTable // Destination left out
+		dest string
+	}{
+		"alone":      {"start: table", StartTable{Schema: "shop", Minus: 24 * time.Hour}, "mart"},
+		"everything": {"start: table\n    start_table: {destination: old, schema: raw, table: \"x_{stream}\", column: changed, minus: 36h}", StartTable{Schema: "raw", Table: "x_{stream}", Column: "changed", Minus: 36 * time.Hour}, "old"},
+		"elsewhere":  {"start: table\n    start_table: {destination: old, minus: 0}", StartTable{}, "old"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.NewReplacer("start: 2024-03-10", tc.text, "destinations:\n", "destinations:\n  old:\n    type: file\n    path: old.db\n").Replace(good)
+			path := write(t, t.TempDir(), FileName, text)
+			o := connectors(new([]any))
+			o.Getenv = environment("SHOP_SECRET", "x", "CALLS", "1", "TOKEN", "x")
+			c, err := Load(path, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := c.FindSync("all")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.StartTable == nil || !s.Start.IsZero() || s.StartTable.Destination.Name != tc.dest {
+				t.Fatalf("got start %v and table %+v, want only a table of %s", s.Start, s.StartTable, tc.dest)
+			}
+			if d := cmp.Diff(tc.want, *s.StartTable, cmpopts.IgnoreFields(StartTable{}, "Destination")); d != "" {
+				t.Errorf("start table (-want +got):\n%s", d)
 			}
 		})
 	}

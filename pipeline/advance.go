@@ -240,6 +240,15 @@ func (e *engine) finish(ctx context.Context, out *Outcome, err error, before []m
 	default:
 		run.Status = runlog.Stopped
 	}
+	for _, u := range run.Usage {
+		if run.Status == runlog.Waiting {
+			break // a run may wait a thousand times
+		}
+		run.AddLog(martsync.LogEntry{
+			Time: run.End, Sync: e.ID, Operation: "usage", Success: true,
+			Message: fmt.Sprintf("spent on %s: %d %s", u.Name, u.Spent, u.Unit),
+		})
+	}
 	rows := maps.Clone(e.reported)
 	for i := range run.Streams {
 		st := &run.Streams[i]
@@ -253,6 +262,11 @@ func (e *engine) finish(ctx context.Context, out *Outcome, err error, before []m
 		e.Log.WarnContext(ctx, "status was not saved", "err", err)
 	}
 	attrs := []any{"source", e.Source.Account(), "run", e.ID, "status", run.Status, "rows", run.Rows(), "took", run.End.Sub(e.began)}
+	var spent []any
+	for _, u := range run.Usage {
+		spent = append(spent, slog.Int64(u.Unit, u.Spent))
+	}
+	attrs = append(attrs, slog.Group("spent", spent...))
 	switch {
 	case err != nil: // the caller reports it
 	case out.Done:

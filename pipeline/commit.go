@@ -11,14 +11,14 @@ import (
 
 // remember decides what to do at a cursor: commit, stage, save progress or go on.
 func (l *loader) remember(ctx context.Context, b *martsync.Batch) error {
-	asked := !hasRows(b) // a batch without rows asks to be remembered (rule 3)
+	asked := !hasRows(b) && b.Census == nil // a batch without rows asks to be remembered (rule 3)
 	waits := l.waits()
 	switch {
 	case waits && l.schema.Snapshot && l.verified: // committed at the end, as a whole
 		return nil
 	case waits && l.verified:
 		if asked || l.task.eager || l.rows.rows >= l.Limits.Rows || l.rows.bytes >= l.Limits.Bytes ||
-			l.rows.raw >= softRaw || l.Clock.Now().Sub(l.rows.since) >= l.Limits.Age {
+			l.rows.raw >= softRaw || l.rows.counted >= maxCounted || l.Clock.Now().Sub(l.rows.since) >= l.Limits.Age {
 			return l.commit(ctx)
 		}
 		return nil
@@ -128,7 +128,7 @@ func (l *loader) commit(ctx context.Context) error {
 	entry.Rows, entry.Bytes = l.rows.rows, l.rows.payload
 	err := l.writer.Commit(ctx, martsync.Commit{
 		Sync: l.ID, At: began, Next: next, Windows: windows,
-		Complete: l.rows.complete, Quarantined: l.rows.quarantined, Log: append(held, entry),
+		Complete: l.rows.complete, Censuses: l.rows.censuses, Quarantined: l.rows.quarantined, Log: append(held, entry),
 	})
 	if err != nil {
 		l.known = false

@@ -167,7 +167,11 @@ func (l *loader) noteChanges(ctx context.Context) {
 
 // readAll hands the stream's batches on until it ends.
 func (l *loader) readAll(ctx context.Context) error {
-	for b, err := range l.task.stream.Read(ctx, l.at.cursor, l.Span) {
+	span, err := l.span(ctx)
+	if err != nil {
+		return err
+	}
+	for b, err := range l.task.stream.Read(ctx, l.at.cursor, span) {
 		if err != nil {
 			return l.settle(ctx, err)
 		}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -18,10 +19,31 @@ type pending struct {
 	log         []martsync.LogEntry
 	complete    []martsync.Scope
 	scoped      bool // all rows came in units that ended with one of complete
+	censuses    []martsync.Census
+	counted     int64 // keys in censuses
 }
 
 // waits reports whether there is something that only a commit makes visible.
-func (p *pending) waits() bool { return p.rows > 0 || len(p.quarantined) > 0 || len(p.complete) > 0 }
+func (p *pending) waits() bool {
+	return p.rows > 0 || len(p.quarantined) > 0 || len(p.complete) > 0 || len(p.censuses) > 0
+}
+
+// maxCounted is how many keys of censuses may wait for a commit: some megabytes in the text of a
+// statement.
+const maxCounted = 100_000
+
+// count adds a census, which is borrowed. One that continues the last one becomes part of it, so
+// that a commit of many pages is one census.
+func (p *pending) count(c martsync.Census) {
+	p.counted += int64(len(c.Keys))
+	if n := len(p.censuses); n > 0 && p.censuses[n-1].UpTo == c.After {
+		last := &p.censuses[n-1]
+		last.UpTo, last.Keys = c.UpTo, append(last.Keys, c.Keys...)
+		return
+	}
+	c.Keys = slices.Clone(c.Keys)
+	p.censuses = append(p.censuses, c)
+}
 
 // add appends what is in q, which is empty afterwards.
 func (p *pending) add(q *pending) {
@@ -42,6 +64,9 @@ func (p *pending) add(q *pending) {
 	p.quarantined = append(p.quarantined, q.quarantined...)
 	p.log = append(p.log, q.log...)
 	p.complete = append(p.complete, q.complete...)
+	for _, c := range q.censuses {
+		p.count(c)
+	}
 	*q = pending{}
 }
 

@@ -28,7 +28,8 @@ type Sync struct {
 	Exclude []string // path.Match patterns of streams not wanted
 
 	Span     martsync.Span
-	Backfill bool // read again from the beginning: once a run
+	From     *TableStart // where streams without a position begin, unless Span starts later; nil: where Span does
+	Backfill bool        // read again from the beginning: once a run
 
 	Parallel int        // streams at once; default 4
 	Limits   Thresholds // when to commit and stage

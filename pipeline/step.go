@@ -51,6 +51,9 @@ func (l *loader) step(ctx context.Context, b *martsync.Batch) error {
 			l.unit.complete = append(l.unit.complete, *b.Complete)
 			l.unit.scoped = true
 		}
+		if b.Census != nil {
+			l.unit.count(*b.Census)
+		}
 		l.rows.add(&l.unit)
 		l.safe = l.at
 	}
@@ -86,11 +89,16 @@ func (l *loader) check(b *martsync.Batch) error {
 			return fail("a batch has %d rows, more than %d", r.Len, martsync.MaxRows)
 		}
 	}
-	if b.Discard && (hasRows(b) || b.Window != nil || b.Complete != nil || b.Cursor == "") {
+	if b.Discard && (hasRows(b) || b.Window != nil || b.Complete != nil || b.Census != nil || b.Cursor == "") {
 		return fail("a batch that discards has a cursor and nothing else")
 	}
 	if b.Window != nil && b.Unverified {
 		return fail("a window is complete at a cursor that is not verified")
+	}
+	if b.Census != nil {
+		if err := l.checkCensus(b); err != nil {
+			return fail("%w", err)
+		}
 	}
 	if b.Complete != nil {
 		switch i := l.schema.Index(b.Complete.Column); {
@@ -106,6 +114,28 @@ func (l *loader) check(b *martsync.Batch) error {
 		if l.rows.rows > 0 && !l.rows.disjoint(*b.Complete) && l.unit.rows > 0 {
 			return errAgain // see commitFirst: by now it is too late
 		}
+	}
+	return nil
+}
+
+func (l *loader) checkCensus(b *martsync.Batch) error {
+	c := b.Census
+	if b.Cursor == "" || b.Unverified {
+		return errors.New("a census comes at a verified cursor only")
+	}
+	key := l.schema.Key
+	if !l.schema.Deletes || l.schema.Snapshot || len(key) != 1 || l.schema.Columns[l.schema.Index(key[0])].Type != martsync.Int64 {
+		return errors.New("a census is of a stream with deletions and one whole number as its key")
+	}
+	last := c.After
+	for _, k := range c.Keys {
+		if k <= last {
+			return fmt.Errorf("a census from %d to %d has %d after %d", c.After, c.UpTo, k, last)
+		}
+		last = k
+	}
+	if last > c.UpTo || c.After >= c.UpTo {
+		return fmt.Errorf("a census from %d to %d ends with %d", c.After, c.UpTo, last)
 	}
 	return nil
 }

@@ -225,11 +225,16 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 			err = errors.Join(err, fmt.Errorf("close destination %s: %w", p.sync.Destination.Name, e))
 		}
 	}()
+	from, release, err := a.tableStart(ctx, p.sync, destination, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	view := a.watch(p.sync, source)
 	defer view.end()
 	s := &pipeline.Sync{
 		Name: p.sync.Name, Source: source, Destination: destination, Streams: p.streams, Exclude: p.exclude,
-		Span: p.span, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
+		Span: p.span, From: from, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
 		Log: a.log(), Deadline: p.deadline, Stop: stop, Observe: view.observe,
 	}
 	run := pipeline.Run
@@ -365,6 +370,28 @@ func (a *app) summary(r *syncResult) {
 	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
 		a.say("Not done: waiting %s. martsync sync %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.Sync)
 	}
+}
+
+// tableStart opens the tables that streams begin at, if they do: usually those of the sync's own
+// destination. Release gives them back.
+func (a *app) tableStart(ctx context.Context, s config.Sync, own martsync.Destination, env martsync.Env) (start *pipeline.TableStart, release func() error, err error) {
+	release = func() error { return nil }
+	c := s.StartTable
+	if c == nil {
+		return nil, release, nil
+	}
+	from := own
+	if c.Destination.Name != s.Destination.Name || c.Schema != s.Schema {
+		if from, err = c.Destination.Open(ctx, c.Schema, env); err != nil {
+			return nil, release, fmt.Errorf("open start_table: %w", err)
+		}
+		release = from.Close
+	}
+	tables, ok := from.(martsync.TimeReader)
+	if !ok {
+		return nil, release, errors.Join(errNoAbility("tell the newest time of a table", c.Destination.Name, c.Destination.Connector.Title), release())
+	}
+	return &pipeline.TableStart{Tables: tables, Table: c.Table, Column: c.Column, Minus: c.Minus}, release, nil
 }
 
 // waitingFor writes until when, and how long that is.

@@ -248,6 +248,32 @@ var commitLaws = []law{
 		}
 		b.Error("reading a table that does not exist: got no error")
 	}},
+	{"the newest time of a table is known, whatever the case of its names", func(b *bench) {
+		r, ok := b.d.(martsync.TimeReader)
+		if !ok {
+			b.Skip("the destination is not a martsync.TimeReader")
+		}
+		want := func(what string, want time.Time) {
+			b.Helper()
+			got, err := r.NewestTime(b.Context(), "people", "updated_at")
+			if err != nil || !got.Equal(want) {
+				b.Errorf("%s: got %v and error %v, want %v", what, got, err, want)
+			}
+		}
+		want("no table", time.Time{})
+		b.load(keyed, "1")
+		want("no rows", time.Time{})
+		b.load(keyed, "2", alive{int64(1), "Ann", nil})
+		want("no times", time.Time{})
+		b.load(keyed, "3", alive{int64(1), "Ann", v(7)}, alive{int64(2), "Bob", v(9)}, alive{int64(3), "Cem", v(8)})
+		want("three rows", time.Unix(9, 0))
+		if _, err := r.NewestTime(b.Context(), "people", "nothing"); martsync.KindOf(err) != martsync.Config {
+			b.Errorf("a column that is not there: got %v, want an error of kind config", err)
+		}
+		if got, err := r.NewestTime(b.Context(), "People", "UPDATED_AT"); err != nil || !got.Equal(time.Unix(9, 0)) {
+			b.Errorf("names in capitals: got %v and error %v, want %v", got, err, time.Unix(9, 0))
+		}
+	}},
 }
 
 // full is a commit with everything but rows.

@@ -1,6 +1,10 @@
 package destinationtest
 
-import "github.com/martsync/martsync"
+import (
+	"math"
+
+	"github.com/martsync/martsync"
+)
 
 var deleteLaws = []law{
 	{"a tombstone marks the row and keeps its values", func(b *bench) {
@@ -81,6 +85,23 @@ var deleteLaws = []law{
 		b.load(keyed, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)})
 		b.loadScopes(keyed, "2", []martsync.Scope{{}}, alive{int64(1), "Ann", v(1)}, tombstone{int64(2), nil, v(0)})
 		b.want(keyed, alive{int64(1), "Ann", v(1)}, flagged{int64(2), "Bob", v(1)})
+	}},
+	{"a census marks what it does not count and brings back what it does", func(b *bench) {
+		b.load(keyed, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)}, alive{int64(3), "Cem", v(1)},
+			flagged{int64(4), "Dan", v(1)}, flagged{int64(5), "Eve", v(1)}, alive{int64(9), "Fay", v(1)})
+		w := b.open(keyed)
+		b.write(w, keyed, alive{int64(6), "Gil", v(1)}, alive{int64(7), "Hal", v(1)})
+		b.commit(w, martsync.Commit{Next: "2", Censuses: []martsync.Census{{After: 1, UpTo: 3, Keys: []int64{3}}, {After: 3, UpTo: 8, Keys: []int64{4, 6, 8}}}})
+		b.close(w)
+		b.want(keyed, alive{int64(1), "Ann", v(1)}, flagged{int64(2), "Bob", v(1)}, alive{int64(3), "Cem", v(1)},
+			alive{int64(4), "Dan", v(1)}, flagged{int64(5), "Eve", v(1)}, alive{int64(6), "Gil", v(1)}, flagged{int64(7), "Hal", v(1)}, alive{int64(9), "Fay", v(1)})
+	}},
+	{"a census of nobody marks its range, without any rows", func(b *bench) {
+		b.load(keyed, "1", alive{int64(-5), "Ann", v(1)}, alive{int64(math.MaxInt64), "Bob", v(1)}, alive{int64(math.MinInt64), "Cem", v(1)})
+		w := b.open(keyed)
+		b.commit(w, martsync.Commit{Next: "2", Censuses: []martsync.Census{{After: math.MinInt64, UpTo: math.MaxInt64}}})
+		b.close(w)
+		b.want(keyed, flagged{int64(-5), "Ann", v(1)}, flagged{int64(math.MaxInt64), "Bob", v(1)}, alive{int64(math.MinInt64), "Cem", v(1)})
 	}},
 	{"what was marked absent comes back with an equal version", func(b *bench) {
 		b.load(keyed, "1", alive{int64(1), "Ann", v(1)})

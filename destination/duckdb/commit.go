@@ -55,6 +55,9 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 		if err := w.apply(ctx, c); err != nil {
 			return err
 		}
+		if err := w.count(ctx, c); err != nil {
+			return err
+		}
 		if err := w.appendHistory(ctx, c); err != nil {
 			return err
 		}
@@ -383,6 +386,25 @@ func (w *writer) markAbsent(ctx context.Context, target, at string, scopes []mar
 	for _, condition := range conditions {
 		if err := w.c.exec(ctx, sqlgen.MarkAbsent(target, present, w.schema.Key, condition, at)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// count marks what the censuses say, now that the rows of the commit are there.
+func (w *writer) count(ctx context.Context, c martsync.Commit) error {
+	if len(c.Censuses) == 0 {
+		return nil
+	}
+	if !w.schema.Deletes || len(w.schema.Key) != 1 {
+		return bug(w.op, "a census of a stream without deletes or with %d key columns", len(w.schema.Key))
+	}
+	target, at := w.d.table(w.table.name), literal(c.At)
+	for _, census := range c.Censuses {
+		for _, statement := range sqlgen.Count(target, w.schema.Key[0], census, at) {
+			if err := w.c.exec(ctx, statement); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

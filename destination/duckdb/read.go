@@ -7,6 +7,7 @@ import (
 	"errors"
 	"iter"
 	"strings"
+	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/sqlgen"
@@ -63,6 +64,30 @@ func (d *destination) ReadTable(ctx context.Context, stream string) (martsync.Sc
 			yield(nil, err)
 		}
 	}, nil
+}
+
+// NewestTime returns the greatest time in a column of a table, whoever made the table.
+func (d *destination) NewestTime(ctx context.Context, table, column string) (newest time.Time, err error) {
+	op := "newest time of table " + table
+	err = d.with(ctx, op, func(c *conn) error {
+		tables, err := d.layouts(ctx, c)
+		t := tables[fold(table)]
+		if err != nil || t == nil {
+			return err
+		}
+		i := t.find(column)
+		if i < 0 {
+			return configError(op, "Name the column with its times in start_table.", "it has no column %s", column)
+		}
+		query := "SELECT epoch_us(max(TRY_CAST(" + sqlgen.Ident(t.columns[i].Name) + " AS TIMESTAMP))) FROM " + d.table(t.name)
+		return c.each(ctx, query, nil, func(r *martsync.Records) error {
+			if v := &r.Columns[0]; r.Len > 0 && !v.Null(0) {
+				newest = time.UnixMicro(v.Ints[0]).UTC()
+			}
+			return nil
+		})
+	})
+	return newest, err
 }
 
 // errEnough ends a query whose reader has seen enough.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -372,4 +373,31 @@ func TestForeignTypes(t *testing.T) {
 	tagged.Columns = append(append([]martsync.Column(nil), people.Columns...), martsync.Column{Name: "tags", Type: martsync.JSON})
 	_, err := d.Open(t.Context(), tagged)
 	wantKind(t, err, martsync.Config, "VARCHAR[]")
+}
+
+// TestNewestTimeOfForeignTables: a table that another program made keeps its times in its own way.
+func TestNewestTimeOfForeignTables(t *testing.T) {
+	d := openNew(t)
+	openWriter(t, d, people).Close()
+	want := time.Date(2024, 5, 1, 12, 30, 0, 0, time.UTC)
+	for name, column := range map[string]string{
+		"timestamp": "TIMESTAMP '2024-05-01 12:30:00'", "zoned": "TIMESTAMPTZ '2024-05-01 08:30:00-04'", "seconds": "TIMESTAMP_S '2024-05-01 12:30:00'",
+		"text": "'2024-05-01 12:30:00'", "iso text": "'2024-05-01T12:30:00Z'",
+	} {
+		table := "old " + name
+		if err := d.Exec(t.Context(), []string{
+			`CREATE TABLE mart."` + table + `" AS SELECT ` + column + ` AS "Updated At" UNION ALL SELECT NULL`,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := d.NewestTime(t.Context(), table, "updated at"); err != nil || !got.Equal(want) {
+			t.Errorf("%s: got %v and error %v, want %v", name, got, err, want)
+		}
+	}
+	if err := d.Exec(t.Context(), []string{`CREATE TABLE mart.words AS SELECT 'yesterday' AS updated_at`}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.NewestTime(t.Context(), "words", "updated_at"); err != nil || !got.IsZero() {
+		t.Errorf("text that is no time: got %v and error %v, want none", got, err)
+	}
 }

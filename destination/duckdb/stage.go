@@ -295,11 +295,13 @@ func (w *writer) carried(ctx context.Context, c martsync.Commit) (martsync.Commi
 		}
 		all.Windows = append(all.Windows, early.Windows...)
 		all.Complete = append(all.Complete, early.Complete...)
+		all.Censuses = append(all.Censuses, early.Censuses...)
 		all.Quarantined = append(all.Quarantined, early.Quarantined...)
 		all.Log = append(all.Log, early.Log...)
 	}
 	c.Windows = append(all.Windows, c.Windows...)
 	c.Complete = append(all.Complete, c.Complete...)
+	c.Censuses = append(all.Censuses, c.Censuses...)
 	c.Quarantined = append(all.Quarantined, c.Quarantined...)
 	c.Log = append(all.Log, c.Log...)
 	return c, nil

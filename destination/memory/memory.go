@@ -11,7 +11,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/rows"
@@ -99,6 +101,31 @@ func (d *Destination) Open(ctx context.Context, schema martsync.Schema) (martsyn
 	}
 	w.cursor, w.base = t.cursor, t.commits
 	return w, nil
+}
+
+// NewestTime returns the greatest time in a column of a table.
+func (d *Destination) NewestTime(_ context.Context, name, column string) (newest time.Time, err error) {
+	d.storage.mu.Lock()
+	defer d.storage.mu.Unlock()
+	var t *table
+	for stream, candidate := range d.storage.tables {
+		if strings.EqualFold(stream, name) {
+			t = candidate
+		}
+	}
+	if t == nil {
+		return time.Time{}, nil
+	}
+	i := slices.IndexFunc(t.schema.Columns, func(c martsync.Column) bool { return strings.EqualFold(c.Name, column) })
+	if i < 0 {
+		return time.Time{}, &martsync.Error{Kind: martsync.Config, Op: "newest time of table " + name, Err: fmt.Errorf("it has no column %s", column)}
+	}
+	for _, r := range t.order {
+		if v, ok := r.cells[t.schema.Columns[i].Name].(rows.Micros); ok && (newest.IsZero() || int64(v) > newest.UnixMicro()) {
+			newest = time.UnixMicro(int64(v)).UTC()
+		}
+	}
+	return newest, nil
 }
 
 // ReadTable yields the rows of a stream's table.

@@ -88,6 +88,14 @@ func (t *table) apply(snapshot bool, all []row, c martsync.Commit) {
 			}
 		}
 	}
+	for _, c := range c.Censuses {
+		for _, r := range t.order {
+			if k, ok := r.cells[t.schema.Key[0]].(int64); ok && k > c.After && k <= c.UpTo {
+				_, found := slices.BinarySearch(c.Keys, k)
+				r.deleted = !found
+			}
+		}
+	}
 }
 
 // set stores a row that won over what the record was.

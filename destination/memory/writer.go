@@ -108,6 +108,7 @@ func (w *writer) conflict(what string) error {
 func with(before, c martsync.Commit) martsync.Commit {
 	c.Windows = slices.Concat(before.Windows, c.Windows)
 	c.Complete = slices.Concat(before.Complete, c.Complete)
+	c.Censuses = slices.Concat(before.Censuses, c.Censuses)
 	c.Quarantined = slices.Concat(before.Quarantined, c.Quarantined)
 	c.Log = slices.Concat(before.Log, c.Log)
 	return c

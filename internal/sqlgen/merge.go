@@ -1,7 +1,9 @@
 package sqlgen
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/martsync/martsync"
@@ -111,4 +113,29 @@ func MarkAbsent(table, present string, key []string, condition, at string) strin
 		b.WriteString("\nAND NOT EXISTS (SELECT 1 FROM " + present + " AS s WHERE " + SameKey("t", "s", key) + ")")
 	}
 	return b.String()
+}
+
+// Count are the statements that mark rows as a census of the key column says: those that no
+// longer exist, and those that exist after all. at is the literal of the commit's time.
+func Count(table, key string, c martsync.Census, at string) []string {
+	k, deleted := "t."+Ident(key), "t."+Ident(martsync.Deleted)
+	set := func(value string) string {
+		return "UPDATE " + table + " AS t SET " + Ident(martsync.Deleted) + " = " + value + ", " + Ident(martsync.SyncedAt) + " = " + at
+	}
+	within := fmt.Sprintf("%s > %d AND %s <= %d", k, c.After, k, c.UpTo)
+	if len(c.Keys) == 0 {
+		return []string{set("true") + "\nWHERE " + deleted + " IS NOT TRUE AND " + within}
+	}
+	var b strings.Builder
+	for i, id := range c.Keys {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(strconv.FormatInt(id, 10))
+	}
+	keys := "(" + b.String() + ")"
+	return []string{
+		set("true") + "\nWHERE " + deleted + " IS NOT TRUE AND " + within + " AND " + k + " NOT IN " + keys,
+		set("false") + "\nWHERE " + deleted + " AND " + within + " AND " + k + " IN " + keys,
+	}
 }

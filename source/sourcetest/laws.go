@@ -87,11 +87,19 @@ func checkBatch(schema *martsync.Schema, b *martsync.Batch) error {
 			return fmt.Errorf("quarantined row %+v: want a reason, a line from 1 and at most %d bytes of UTF-8", q, martsync.MaxQuarantineRaw)
 		}
 	}
-	if b.Discard && (b.Records != nil || b.Quarantined != nil || b.Window != nil || b.Complete != nil || b.Cursor == "") {
+	if b.Discard && (b.Records != nil || b.Quarantined != nil || b.Window != nil || b.Complete != nil || b.Census != nil || b.Cursor == "") {
 		return errors.New("a batch that discards has a cursor and nothing else")
 	}
 	if c := b.Complete; c != nil && (b.Cursor == "" || b.Unverified || !schema.Deletes || c.Column != "" && !schema.IsKey(c.Column)) {
 		return fmt.Errorf("complete scope %+v: want a verified cursor, a schema with deletes and a key column", *c)
+	}
+	if c := b.Census; c != nil {
+		if b.Cursor == "" || b.Unverified || !schema.Deletes || len(schema.Key) != 1 {
+			return fmt.Errorf("census from %d to %d: want a verified cursor, a schema with deletes and one key column", c.After, c.UpTo)
+		}
+		if !slices.IsSorted(c.Keys) || len(c.Keys) > 0 && (c.Keys[0] <= c.After || c.Keys[len(c.Keys)-1] > c.UpTo) {
+			return fmt.Errorf("census from %d to %d has keys from %d to %d", c.After, c.UpTo, c.Keys[0], c.Keys[len(c.Keys)-1])
+		}
 	}
 	if w := b.Window; w != nil {
 		if b.Unverified {

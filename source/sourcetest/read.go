@@ -122,6 +122,11 @@ func clone(s *martsync.Schema, b martsync.Batch) martsync.Batch {
 		b.Records = builder.Records()
 	}
 	b.Quarantined = slices.Clone(b.Quarantined)
+	if b.Census != nil {
+		c := *b.Census
+		c.Keys = slices.Clone(c.Keys)
+		b.Census = &c
+	}
 	return b
 }
 
@@ -137,6 +142,7 @@ func table(t testing.TB, schema martsync.Schema, steps []step) []string {
 	}
 	var unit []martsync.Quarantined
 	var complete []martsync.Scope
+	var censuses []martsync.Census
 	var quarantined []string
 	for i, st := range steps {
 		if st.Discard {
@@ -155,6 +161,9 @@ func table(t testing.TB, schema martsync.Schema, steps []step) []string {
 		if st.Complete != nil {
 			complete = append(complete, *st.Complete)
 		}
+		if st.Census != nil {
+			censuses = append(censuses, *st.Census)
+		}
 		last := i == len(steps)-1
 		if schema.Snapshot && !last || st.Cursor == "" || st.Unverified {
 			continue
@@ -163,10 +172,10 @@ func table(t testing.TB, schema martsync.Schema, steps []step) []string {
 			quarantined = append(quarantined, fmt.Sprintf("quarantined: %s: %s", q.Column, q.Raw))
 		}
 		unit = nil
-		if err := w.Commit(t.Context(), martsync.Commit{Next: st.Cursor, Complete: complete}); err != nil {
+		if err := w.Commit(t.Context(), martsync.Commit{Next: st.Cursor, Complete: complete, Censuses: censuses}); err != nil {
 			t.Fatal(err)
 		}
-		complete = nil
+		complete, censuses = nil, nil
 	}
 	if len(schema.Key) > 0 { // a row in quarantine may be read twice, as a record may
 		slices.Sort(quarantined)
