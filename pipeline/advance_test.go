@@ -663,3 +663,21 @@ func TestUsageAddsUpOverTheRun(t *testing.T) {
 		t.Errorf("usage (-want +got):\n%s", diff)
 	}
 }
+
+func TestUsageIsLogged(t *testing.T) {
+	f := newFixture(t, plainStream("s", always(batch("1", 1))))
+	f.sync.Source = &metered{Source: f.source, spent: 100}
+	s := f.sync
+	if _, err := pipeline.Run(t.Context(), &s); err != nil {
+		t.Fatal(err)
+	}
+	run, err := runlog.Load(t.Context(), f.state, "test", "run-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("spent on API calls: %d calls", run.Usage[0].Spent); !slices.ContainsFunc(run.Log, func(e martsync.LogEntry) bool {
+		return e.Operation == "usage" && e.Message == want
+	}) {
+		t.Errorf("the run's log has no %q: %+v", want, run.Log)
+	}
+}
