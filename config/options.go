@@ -15,6 +15,7 @@ type Option struct {
 	Description string
 	Example     string
 	Required    bool
+	Offered     bool // worth asking for, though it may stay empty: the field's tag is martsync:"ask"
 	Secret      bool
 }
 
@@ -30,7 +31,7 @@ func OptionsOf(newConfig func() any) []Option {
 				continue
 			}
 		}
-		d := Option{Name: o.name, Title: o.name, Secret: o.field.Type == reflect.TypeFor[martsync.Secret]()}
+		d := Option{Name: o.name, Title: o.name, Offered: o.field.Tag.Get("martsync") == "ask", Secret: o.field.Type == reflect.TypeFor[martsync.Secret]()}
 		for _, part := range splitTag(o.field.Tag.Get("jsonschema")) {
 			key, value, _ := strings.Cut(part, "=")
 			switch key {

@@ -35,6 +35,11 @@ var demoQueries = map[string][]demoQuery{
 		{Title: "What people did, by type of activity", SQL: "SELECT activity_type_id AS type, count(*) AS activities, count(DISTINCT lead_id) AS people,\n       max(activity_date) AS newest\nFROM activities GROUP BY type ORDER BY activities DESC, type LIMIT 5"},
 		{Title: "Who was merged into whom", SQL: "SELECT m.loser_id, m.winner_id, w.email AS winner, m.merged_at\nFROM lead_merges m LEFT JOIN leads w ON w.id = m.winner_id ORDER BY m.merged_at DESC LIMIT 5"},
 	},
+	"pardot": {
+		{Title: "The newest prospects", SQL: "SELECT id, first_name, last_name, company, score, created_at\nFROM prospects WHERE NOT _deleted ORDER BY created_at DESC, id DESC LIMIT 5"},
+		{Title: "What visitors did, by type of activity", SQL: "SELECT type, any_value(type_name) AS of_what, count(*) AS activities, count(DISTINCT prospect_id) AS people,\n       max(created_at) AS newest\nFROM visitor_activities GROUP BY type ORDER BY activities DESC, type LIMIT 5"},
+		{Title: "The largest lists", SQL: "SELECT l.name, count(*) AS members, count(*) FILTER (m.opted_out) AS opted_out\nFROM list_memberships m JOIN lists l ON l.id = m.list_id\nWHERE NOT m._deleted AND NOT l._deleted GROUP BY l.id, l.name ORDER BY members DESC, l.id LIMIT 5"},
+	},
 }
 
 func showCell(c any) string {

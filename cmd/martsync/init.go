@@ -76,9 +76,10 @@ Without a terminal, or with --no-input, it asks nothing: what is missing is an e
 	return c
 }
 
-// asked lists the options that init asks for: those that must be given.
+// asked lists the options that init asks for: those that must be given, and those that most
+// people give.
 func asked(newConfig func() any) []config.Option {
-	return slices.DeleteFunc(config.OptionsOf(newConfig), func(o config.Option) bool { return !o.Required })
+	return slices.DeleteFunc(config.OptionsOf(newConfig), func(o config.Option) bool { return !o.Required && !o.Offered })
 }
 
 func flagName(option string) string { return strings.ReplaceAll(option, "_", "-") }
@@ -103,9 +104,7 @@ func (a *app) initialize(ctx context.Context, w *answers, given func(string) boo
 			}
 		}
 	}
-	if w.source == "" && len(connectors.Sources()) == 1 {
-		w.source = connectors.Sources()[0].Name
-	}
+	w.guessSource(given)
 	if w.destination == "" && len(connectors.Destinations()) == 1 {
 		w.destination = connectors.Destinations()[0].Name
 	}
@@ -133,14 +132,34 @@ func (a *app) initialize(ctx context.Context, w *answers, given func(string) boo
 	return nil
 }
 
+// guessSource takes the source that the flags are about, if that is only one.
+func (w *answers) guessSource(given func(string) bool) {
+	if w.source != "" {
+		return
+	}
+	all := connectors.Sources()
+	fit := slices.DeleteFunc(slices.Clone(all), func(s martsync.SourceConnector) bool {
+		own := asked(s.NewConfig)
+		for name := range w.sourceOptions {
+			if given(flagName(name)) && !slices.ContainsFunc(own, func(o config.Option) bool { return o.Name == name }) {
+				return true
+			}
+		}
+		return false
+	})
+	if len(fit) == 1 && (len(all) == 1 || slices.ContainsFunc(asked(fit[0].NewConfig), func(o config.Option) bool { return given(flagName(o.Name)) })) {
+		w.source = fit[0].Name
+	}
+}
+
 // canAsk reports whether there is somebody to ask.
 func (a *app) canAsk() bool {
 	f, ok := a.in.(*os.File)
 	return ok && !a.noInput && a.err.Terminal() && term.IsTerminal(int(f.Fd()))
 }
 
-// secretsFromInput fills in the secret from stdin, or from the environment variable that the
-// configuration will name.
+// secretsFromInput fills in the secrets from the lines of stdin, one each, or from the
+// environment variables that the configuration will name. A single secret may have several lines.
 func (a *app) secretsFromInput(w *answers) error {
 	s, err := w.sourceConnector()
 	if err != nil {
@@ -149,15 +168,28 @@ func (a *app) secretsFromInput(w *answers) error {
 		}
 		return err
 	}
+	var secrets []*string
 	for _, o := range asked(s.NewConfig) {
 		value := w.sourceOptions[o.Name]
-		if o.Secret && w.secretsFromStdin && *value == "" {
-			text, err := io.ReadAll(io.LimitReader(a.in, 1<<20))
-			if err != nil {
-				return fmt.Errorf("read the secret from stdin: %w", err)
-			}
-			*value = strings.TrimRight(string(text), "\r\n")
+		if o.Secret && *value == "" {
+			secrets = append(secrets, value)
 		}
+	}
+	if w.secretsFromStdin && len(secrets) > 0 {
+		input, err := io.ReadAll(io.LimitReader(a.in, 1<<20))
+		if err != nil {
+			return fmt.Errorf("read the secret from stdin: %w", err)
+		}
+		lines := []string{strings.TrimRight(string(input), "\r\n")}
+		if len(secrets) > 1 {
+			lines = strings.Split(strings.ReplaceAll(lines[0], "\r\n", "\n"), "\n")
+		}
+		for i := range min(len(lines), len(secrets)) {
+			*secrets[i] = lines[i]
+		}
+	}
+	for _, o := range asked(s.NewConfig) {
+		value := w.sourceOptions[o.Name]
 		*value = cmp.Or(*value, a.getenv(variable(w.source, o.Name)))
 	}
 	return nil
@@ -258,7 +290,10 @@ func (w *answers) options(name string, all []config.Option, values map[string]*s
 	out := yaml.MapSlice{{Key: "type", Value: name}}
 	for _, o := range all {
 		value := *values[o.Name]
-		if value == "" {
+		switch {
+		case value == "" && !o.Required:
+			continue
+		case value == "":
 			return nil, usageError(fmt.Errorf("--%s is missing", flagName(o.Name)), o.Description+".")
 		}
 		if o.Secret || strings.HasSuffix(o.Name, "client_id") {

@@ -68,9 +68,13 @@ func question(of string, o config.Option, value *string) []huh.Field {
 	if *value != "" {
 		return nil
 	}
-	input := huh.NewInput().Title(of + ": " + o.Title).Description(o.Description).Placeholder(o.Example).Value(value).
+	description := o.Description
+	if !o.Required {
+		description += " (may be left empty)"
+	}
+	input := huh.NewInput().Title(of + ": " + o.Title).Description(description).Placeholder(o.Example).Value(value).
 		Validate(func(text string) error {
-			if strings.TrimSpace(text) == "" {
+			if o.Required && strings.TrimSpace(text) == "" {
 				return errors.New("this is needed")
 			}
 			return nil
