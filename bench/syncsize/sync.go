@@ -16,6 +16,7 @@ import (
 	"github.com/martsync/martsync/destination/duckdb"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/simulate"
+	"github.com/martsync/martsync/internal/setting"
 	"github.com/martsync/martsync/source/marketo"
 	"github.com/martsync/martsync/source/marketo/marketosim"
 	"github.com/martsync/martsync/state"
@@ -30,7 +31,7 @@ func (c child) run(ctx context.Context) error {
 	user := marketosim.DefaultUsers()[0]
 	config := marketo.Config{
 		Endpoint: c.URL, ClientID: user.ClientID, ClientSecret: martsync.Secret(user.Secret),
-		Start:      marketo.Moment{Time: clock.Now().Add(-span - 24*time.Hour)},
+		Start:      setting.Moment{Time: clock.Now().Add(-span - 24*time.Hour)},
 		Activities: marketo.Activities{Mode: "bulk"},
 		Limits:     marketo.Limits{ExportMegabytes: 1 << 20},
 	}
