@@ -165,17 +165,6 @@ func FuzzParseDuration(f *testing.F) {
 	})
 }
 
-func TestNearest(t *testing.T) {
-	keys := []string{"path", "endpoint", "client_id", "client_secret", "schedule"}
-	for in, want := range map[string]string{
-		"pth": "path", "PATH": "path", "endpiont": "endpoint", "clientid": "client_id", "client_secert": "client_secret", "zebra": "", "": "",
-	} {
-		if got := Nearest(in, keys); got != want {
-			t.Errorf("Nearest(%q): got %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestCheckSchedule(t *testing.T) {
 	for _, s := range []string{"0 9 * * WED", "*/15 0-6,22 1 jan-mar 1-5", "0 0 31 12 7"} {
 		if err := checkSchedule(s); err != nil {

@@ -28,7 +28,7 @@ func (a *app) demoCommand() *cobra.Command {
 	var rows int
 	var seed uint64
 	var asJSON bool
-	var faults []string
+	var faults, vendors []string
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Shows everything in a minute: no account, no key",
@@ -42,7 +42,7 @@ The exit code is 4 if any table is not a perfect copy.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := interruptible(cmd)
 			defer cancel()
-			d := &demo{a: a, path: path, rows: rows, seed: seed, faults: faults, quiet: asJSON}
+			d := &demo{a: a, path: path, rows: rows, seed: seed, faults: faults, vendors: vendors, quiet: asJSON}
 			result, err := d.run(ctx)
 			if err != nil {
 				return err
@@ -62,19 +62,21 @@ The exit code is 4 if any table is not a perfect copy.`,
 	c.Flags().IntVar(&rows, "rows", 4000, "`number` of people in each simulated account")
 	c.Flags().Uint64Var(&seed, "seed", 1, "`number` that the data follow from")
 	c.Flags().StringArrayVar(&faults, "fault", nil, "a `fault` for the vendors to have (repeatable), as in cut:every=3")
+	c.Flags().StringArrayVar(&vendors, "vendor", nil, "simulate this `vendor` only (repeatable; default all)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return c
 }
 
 // A demo is one run of martsync demo.
 type demo struct {
-	a      *app
-	path   string
-	rows   int
-	seed   uint64
-	faults []string
-	quiet  bool
-	clock  *simulate.Clock
+	a       *app
+	path    string
+	rows    int
+	seed    uint64
+	faults  []string
+	vendors []string // names of simulators; none: all
+	quiet   bool
+	clock   *simulate.Clock
 }
 
 // A demoResult is the report.
@@ -135,7 +137,11 @@ func (s *demoSync) ok() bool {
 var demoStart = time.Date(2026, time.March, 16, 9, 30, 0, 0, time.UTC)
 
 func (d *demo) run(ctx context.Context) (*demoResult, error) {
-	faults, err := sortFaults(connectors.Simulators(), d.faults)
+	simulators, err := chosen(connectors.Simulators(), d.vendors)
+	if err != nil {
+		return nil, err
+	}
+	faults, err := sortFaults(simulators, d.faults)
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +158,7 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 	}
 	env.Clock = d.clock
 	env.HTTP.Timeout = shortSilence
-	for _, s := range connectors.Simulators() {
+	for _, s := range simulators {
 		vendor, err := d.vendor(ctx, s, faults[s.Name], env)
 		if err != nil {
 			return nil, err
@@ -172,6 +178,22 @@ func (d *demo) run(ctx context.Context) (*demoResult, error) {
 	}
 	result.Took = martsync.SystemClock{}.Now().Sub(began).Seconds()
 	return result, nil
+}
+
+// chosen picks simulators by name.
+func chosen(all []simulate.Simulator, names []string) ([]simulate.Simulator, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var some []simulate.Simulator
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(s simulate.Simulator) bool { return s.Name == name })
+		if i < 0 {
+			return nil, usageError(fmt.Errorf("there is no simulator of %q", name), "See martsync simulate --help.")
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
 }
 
 // sortFaults gives each simulator the faults that it knows. One that none knows is a mistake.

@@ -19,6 +19,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/connectors"
+	"github.com/martsync/martsync/internal/nearest"
 )
 
 // The answers of martsync init. Those about a connector are keyed by its options' names.
@@ -226,7 +227,7 @@ func noType(what, name string, names []string) error {
 		return usageError(fmt.Errorf("--%s is missing", what), "There are: "+strings.Join(names, ", ")+".")
 	}
 	hint := "There are: " + strings.Join(names, ", ") + "."
-	if near := config.Nearest(name, names); near != "" {
+	if near := nearest.Of(name, names); near != "" {
 		hint = fmt.Sprintf("Did you mean %q?", near)
 	}
 	return usageError(fmt.Errorf("there is no %s of type %q", what, name), hint)

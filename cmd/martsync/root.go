@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/nearest"
 )
 
 const rootHelp = `martsync moves marketing data into a data mart: complete, incremental and provable.
@@ -49,7 +49,7 @@ func (a *app) rootCommand() *cobra.Command {
 				names = append(names, c.Name())
 			}
 			hint := "Run martsync --help for the list."
-			if near := config.Nearest(args[0], names); near != "" {
+			if near := nearest.Of(args[0], names); near != "" {
 				hint = fmt.Sprintf("Did you mean martsync %s?", near)
 			}
 			return usageError(fmt.Errorf("there is no command %q", args[0]), hint)

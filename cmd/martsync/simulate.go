@@ -19,6 +19,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/connectors"
+	"github.com/martsync/martsync/internal/nearest"
 	"github.com/martsync/martsync/simulate"
 )
 
@@ -78,7 +79,7 @@ func findSimulator(name string) (simulate.Simulator, error) {
 		names = append(names, s.Name)
 	}
 	hint := "There are: " + strings.Join(names, ", ") + "."
-	if near := config.Nearest(name, names); near != "" {
+	if near := nearest.Of(name, names); near != "" {
 		hint = fmt.Sprintf("Did you mean %q?", near)
 	}
 	return simulate.Simulator{}, usageError(fmt.Errorf("there is no simulator of %q", name), hint)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/nearest"
 	"github.com/martsync/martsync/internal/report"
 )
 
@@ -99,7 +100,7 @@ func (a *app) streams(ctx context.Context, name string, patterns []string, withT
 	}
 	if len(infos) == 0 && len(patterns) > 0 {
 		hint := "This account has " + strings.Join(names, ", ") + "."
-		if near := config.Nearest(patterns[0], names); near != "" {
+		if near := nearest.Of(patterns[0], names); near != "" {
 			hint = fmt.Sprintf("Did you mean %q?", near)
 		}
 		return usageError(fmt.Errorf("no stream matches %q", strings.Join(patterns, " ")), hint)

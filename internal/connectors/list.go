@@ -8,12 +8,15 @@ import (
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo"
 	"github.com/martsync/martsync/source/marketo/marketosim"
+	"github.com/martsync/martsync/source/pardot"
+	"github.com/martsync/martsync/source/pardot/pardotsim"
 )
 
 // Sources lists the types of sources.
 func Sources() []martsync.SourceConnector {
 	return []martsync.SourceConnector{
 		marketo.Connector,
+		pardot.Connector,
 	}
 }
 
@@ -28,5 +31,6 @@ func Destinations() []martsync.DestinationConnector {
 func Simulators() []simulate.Simulator {
 	return []simulate.Simulator{
 		marketosim.Simulator,
+		pardotsim.Simulator,
 	}
 }

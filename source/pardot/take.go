@@ -1,0 +1,249 @@
+package pardot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/flatjson"
+)
+
+// A taker turns the records of a page into batches. Mostly that is one; a page of very large
+// records is several. Each ends at a record, from where reading can resume.
+type taker struct {
+	*run
+	w *window
+	b *rowBuilder
+	z *zone // of version 4
+
+	counting bool  // the pages tell which records exist
+	last     int64 // greatest id so far
+
+	// Since the last batch:
+	keys      []int64 // records that exist
+	nameless  bool    // there was one without an id
+	rows, bad int64
+	bytes     int64
+}
+
+// take hands over the rows of a page, and closes the window with those of the last page.
+func (r *run) take(w *window, p *page) error {
+	t := taker{run: r, w: w, last: w.After, bytes: p.bytes, b: r.builder(w.API)}
+	if w.API == v4 {
+		var err error
+		if t.z, err = r.zone(); err != nil {
+			return err
+		}
+	}
+	faces := facesOf(p.rows)
+	if err := r.ordered(w.After, faces, p.more); err != nil {
+		return err
+	}
+	rows := p.rows
+	if r.join != nil && w.API == v5 && len(rows) > 0 {
+		var err error
+		if rows, err = r.join(r.ctx, r, rows); err != nil {
+			return err
+		}
+		if len(rows) != len(faces) {
+			return r.fail(martsync.Internal, "", fmt.Errorf("a page of %d rows has %d after the join", len(faces), len(rows)))
+		}
+	}
+	t.counting = w.Whole && w.Pass == 0 && r.countable()
+	if withheld(p) {
+		t.counting = false
+		r.note("skip", "the vendor withholds some %s from this user: %s", strings.ReplaceAll(r.obj.stream, "_", " "), p.warning)
+	}
+	t.b.from("/"+r.obj.path(w.API), w.Rows)
+	for i, row := range rows {
+		if t.b.full(row) {
+			if err := t.flush(t.last); err != nil {
+				return err
+			}
+		}
+		t.row(row, faces[i])
+	}
+	if p.more {
+		return t.flush(t.last)
+	}
+	return t.end()
+}
+
+// row takes a record.
+func (t *taker) row(row json.RawMessage, f face) {
+	if f.id == 0 {
+		t.nameless = true
+		t.b.refuse(row, "id", "a record without an id")
+		t.rows, t.bad = t.rows+1, t.bad+1
+		return
+	}
+	t.last = max(t.last, f.id)
+	deleted := f.deleted || t.w.Pass > 0
+	if t.counting && !deleted {
+		t.keys = append(t.keys, f.id)
+	}
+	if !t.obj.owns(t.w.API, row) || len(t.plan.types) > 0 && !slices.Contains(t.plan.types, kindOf(row)) {
+		return
+	}
+	t.rows++
+	var ok bool
+	if t.w.API == v4 {
+		ok = t.b.append4(row, t.z)
+	} else {
+		ok = t.b.append5(row)
+	}
+	switch {
+	case !ok:
+		t.bad++
+	case deleted && t.layout.schema.Deletes:
+		t.b.markDeleted()
+	}
+}
+
+// flush hands over what has been taken: everything up to an id.
+func (t *taker) flush(upTo int64) error {
+	b := t.batch(upTo)
+	t.w.After = upTo
+	b.Cursor = t.cursor()
+	return t.send(b)
+}
+
+// end hands over the last of a pass.
+func (t *taker) end() error {
+	b := t.batch(math.MaxInt64)
+	if t.w.Pass == 0 && t.binPass(t.w.API) {
+		t.w.Pass, t.w.After = 1, 0
+		b.Cursor = t.cursor()
+	} else {
+		t.close(&b)
+	}
+	return t.send(b)
+}
+
+// batch is what has been taken since the last one: everything up to an id.
+func (t *taker) batch(upTo int64) martsync.Batch {
+	b := t.b.batch()
+	b.Bytes = t.bytes
+	t.w.Rows += t.rows
+	t.w.Bad += t.bad
+	if t.counting && !t.nameless {
+		b.Census = censusOf(t.w.After, upTo, t.keys)
+	}
+	t.keys, t.nameless, t.rows, t.bad, t.bytes = nil, false, 0, 0, 0
+	return b
+}
+
+// censusOf makes a census of the ids that a page told.
+func censusOf(after, upTo int64, ids []int64) *martsync.Census {
+	slices.Sort(ids)
+	ids = slices.DeleteFunc(slices.Compact(ids), func(id int64) bool { return id <= after || id > upTo })
+	return &martsync.Census{After: after, UpTo: upTo, Keys: ids}
+}
+
+// ordered makes sure that the vendor kept to the order and the bound it was asked for. Else
+// the page after this one would leave out records, or be this one again for ever.
+func (r *run) ordered(after int64, faces []face, more bool) error {
+	if !more {
+		return nil // nothing depends on it
+	}
+	last := after
+	for _, f := range faces {
+		if f.id == 0 {
+			continue
+		}
+		if f.id <= last {
+			return r.fail(martsync.Data, "Report this: the next page cannot be asked for without leaving out records.",
+				fmt.Errorf("the vendor was asked for records by id after %d and sends %d after %d", after, f.id, last))
+		}
+		last = f.id
+	}
+	if last == after {
+		return r.fail(martsync.Data, "Report this: the next page cannot be asked for.", errors.New("a page of records without an id"))
+	}
+	return nil
+}
+
+// withheld reports whether the vendor says that it left out records or values that the user
+// may not see. Account Engagement API, Version 5 Overview: warning 202.
+func withheld(p *page) bool { return strings.HasPrefix(strings.TrimSpace(p.warning), "202") }
+
+// builder is the builder for rows of a version.
+func (r *run) builder(v version) *rowBuilder {
+	if r.rows == nil || r.rowsOf != v {
+		r.rows = newRowBuilder(r.layout.columnsFor(v), r.src.cfg.HTMLEntities != "keep")
+		r.rowsOf = v
+	}
+	return r.rows
+}
+
+// A face is what the paging needs to know of a record.
+type face struct {
+	id      int64 // 0: there is none
+	deleted bool  // in the recycle bin
+}
+
+func facesOf(rows []json.RawMessage) []face {
+	faces := make([]face, len(rows))
+	for i, row := range rows {
+		faces[i] = faceOf(row)
+	}
+	return faces
+}
+
+// faceOf reads the id of a record and, in version 5's words, whether it is in the recycle bin.
+func faceOf(row json.RawMessage) face {
+	var f face
+	err := flatjson.Members(row, func(key, value []byte) error {
+		switch string(key) {
+		case "id":
+			f.id = idOf(value)
+		case "isDeleted":
+			f.deleted = isTrue(value)
+		}
+		return nil
+	})
+	if err != nil {
+		return face{}
+	}
+	return f
+}
+
+// kindOf is the type of an activity or of a tagged record, in version 5's words.
+func kindOf(row json.RawMessage) (kind string) {
+	_ = flatjson.Members(row, func(key, value []byte) error { // a broken row is found when it is appended
+		switch string(key) {
+		case "type", "objectType":
+			kind = tagKind(strings.Trim(string(value), `"`))
+		}
+		return nil
+	})
+	return kind
+}
+
+// idOf reads a positive whole number, with or without quotes; 0: it is none.
+func idOf(value []byte) int64 {
+	if len(value) >= 2 && value[0] == '"' {
+		value = value[1 : len(value)-1]
+	}
+	var id int64
+	for _, c := range value {
+		if c < '0' || c > '9' || id > (math.MaxInt64-int64(c-'0'))/10 {
+			return 0
+		}
+		id = 10*id + int64(c-'0')
+	}
+	return id
+}
+
+func isTrue(value []byte) bool {
+	switch strings.ToLower(strings.Trim(string(value), `"`)) {
+	case "true", "1":
+		return true
+	default:
+		return false
+	}
+}
