@@ -121,7 +121,8 @@ type ledgerSum struct {
 	Parsed      int64  `json:"parsed"`
 	Quarantined int64  `json:"quarantined"`
 	Written     int64  `json:"written"`
-	OK          bool   `json:"ok"` // parsed = quarantined + written, and as the vendor promised
+	Counted     int64  `json:"counted"` // windows whose number of records the vendor told
+	OK          bool   `json:"ok"`      // parsed = quarantined + written, and as the vendor promised
 }
 
 func (s *demoSync) ok() bool {
@@ -426,6 +427,9 @@ func ledgerOf(ctx context.Context, d martsync.Destination) ([]ledgerSum, error) 
 		s.Parsed += w.Parsed
 		s.Quarantined += w.Quarantined
 		s.Written += w.Written
+		if w.Records >= 0 {
+			s.Counted++
+		}
 		s.OK = s.OK && w.Parsed == w.Quarantined+w.Written && (w.Records < 0 || w.Records == w.Parsed)
 	}
 	return sums, nil

@@ -197,13 +197,18 @@ func (d *demo) printProof(v *demoVendor) {
 		sum.Parsed += l.Parsed
 		sum.Quarantined += l.Quarantined
 		sum.Written += l.Written
+		sum.Counted += l.Counted
 		sum.OK = sum.OK && l.OK
 	}
 	d.a.print("")
 	d.a.print("%s  each file and listing has a row in the table _martsync_ledger", d.a.out.Paint(report.Bold, "Proof"))
-	d.a.print("  %s %s: %s read = %s written + %s in quarantine, as the vendor's own counts say",
+	counted := ""
+	if sum.Counted > 0 {
+		counted = fmt.Sprintf("; the vendor's own counts of %s say the same", report.Plural(sum.Counted, "window", "windows"))
+	}
+	d.a.print("  %s %s: %s read = %s written + %s in quarantine%s",
 		d.a.out.Mark(sum.OK), report.Plural(sum.Windows, "window", "windows"), report.Plural(sum.Parsed, "record", "records"),
-		report.Count(sum.Written), report.Count(sum.Quarantined))
+		report.Count(sum.Written), report.Count(sum.Quarantined), counted)
 }
 
 // printCost says what it would have cost with the real vendor.
