@@ -152,7 +152,7 @@ func absolutePaths(v reflect.Value, dir string) {
 	}
 	for _, o := range optionsOf(v.Type()) {
 		f := v.FieldByIndex(o.index)
-		if o.field.Tag.Get("martsync") == "path" && f.Kind() == reflect.String && f.String() != "" && !filepath.IsAbs(f.String()) {
+		if hasWord(o.field.Tag, "path") && f.Kind() == reflect.String && f.String() != "" && !filepath.IsAbs(f.String()) {
 			f.SetString(filepath.Join(dir, f.String()))
 		}
 	}

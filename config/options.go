@@ -31,7 +31,7 @@ func OptionsOf(newConfig func() any) []Option {
 				continue
 			}
 		}
-		d := Option{Name: o.name, Title: o.name, Offered: o.field.Tag.Get("martsync") == "ask", Secret: o.field.Type == reflect.TypeFor[martsync.Secret]()}
+		d := Option{Name: o.name, Title: o.name, Offered: hasWord(o.field.Tag, "ask"), Secret: o.field.Type == reflect.TypeFor[martsync.Secret]()}
 		for _, part := range splitTag(o.field.Tag.Get("jsonschema")) {
 			key, value, _ := strings.Cut(part, "=")
 			switch key {
@@ -48,6 +48,11 @@ func OptionsOf(newConfig func() any) []Option {
 		out = append(out, d)
 	}
 	return out
+}
+
+// hasWord reports whether a field's tag martsync:"…" has a word among those between its commas.
+func hasWord(tag reflect.StructTag, word string) bool {
+	return slices.Contains(strings.Split(tag.Get("martsync"), ","), word)
 }
 
 // splitTag splits at commas that no backslash stands before, as package jsonschema does.

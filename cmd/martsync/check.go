@@ -88,13 +88,16 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 }
 
 func (a *app) showFindings(findings []checked) {
-	of := ""
+	of, width := "", 28
+	for _, f := range findings {
+		width = max(width, min(len(f.Subject), 40))
+	}
 	for _, f := range findings {
 		if f.Of != of {
 			of = f.Of
 			a.print("%s", a.out.Paint(report.Bold, of))
 		}
-		a.print("  %s %-28s %s", a.out.Mark(f.OK), f.Subject, f.Detail)
+		a.print("  %s %-*s %s", a.out.Mark(f.OK), width, f.Subject, f.Detail)
 		if !f.OK && f.Hint != "" {
 			a.print("    %s %s", a.out.Paint(report.Dim, "next:"), sentence(f.Hint))
 		}

@@ -31,7 +31,7 @@ func TestOptionsAreDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	check := func(kind, name string, newConfig func() any, in shapes) {
-		required := 0
+		questions := 0
 		for _, shape := range in.AdditionalProperties.OneOf {
 			if shape.Properties["type"].Const != name {
 				continue
@@ -43,16 +43,16 @@ func TestOptionsAreDescribed(t *testing.T) {
 				if o.Required != slices.Contains(shape.Required, o.Name) {
 					t.Errorf("%s %s: %s is required: %v here, %v in the schema", kind, name, o.Name, o.Required, !o.Required)
 				}
-				if o.Required {
-					required++
+				if o.Required || o.Offered {
+					questions++
 					if o.Description == "" {
-						t.Errorf("%s %s: required option %s has no description to ask with", kind, name, o.Name)
+						t.Errorf("%s %s: option %s has no description to ask with", kind, name, o.Name)
 					}
 				}
 			}
 		}
-		if required == 0 {
-			t.Errorf("%s %s: no option is required, so init asks for nothing", kind, name)
+		if questions == 0 {
+			t.Errorf("%s %s: init asks for nothing", kind, name)
 		}
 	}
 	for _, c := range connectors.Sources() {

@@ -105,10 +105,7 @@ func (a *app) initialize(ctx context.Context, w *answers, given func(string) boo
 			}
 		}
 	}
-	w.guessSource(given)
-	if w.destination == "" && len(connectors.Destinations()) == 1 {
-		w.destination = connectors.Destinations()[0].Name
-	}
+	w.guess(given)
 	if err := a.secretsFromInput(w); err != nil {
 		return err
 	}
@@ -133,24 +130,46 @@ func (a *app) initialize(ctx context.Context, w *answers, given func(string) boo
 	return nil
 }
 
-// guessSource takes the source that the flags are about, if that is only one.
-func (w *answers) guessSource(given func(string) bool) {
-	if w.source != "" {
-		return
+// guess takes the connectors that the flags are about, where that is only one of a kind.
+func (w *answers) guess(given func(string) bool) {
+	sources := map[string]func() any{}
+	for _, s := range connectors.Sources() {
+		sources[s.Name] = s.NewConfig
 	}
-	all := connectors.Sources()
-	fit := slices.DeleteFunc(slices.Clone(all), func(s martsync.SourceConnector) bool {
-		own := asked(s.NewConfig)
-		for name := range w.sourceOptions {
-			if given(flagName(name)) && !slices.ContainsFunc(own, func(o config.Option) bool { return o.Name == name }) {
-				return true
+	destinations := map[string]func() any{}
+	for _, d := range connectors.Destinations() {
+		destinations[d.Name] = d.NewConfig
+	}
+	w.source = cmp.Or(w.source, guess(sources, w.sourceOptions, given))
+	w.destination = cmp.Or(w.destination, guess(destinations, w.destinationOptions, given))
+}
+
+// guess returns the one name among all whose options include every one that was given, if any was
+// or there is no other; "" if there are several. Of two the one counts that cannot do without
+// what was given.
+func guess(all map[string]func() any, options map[string]*string, given func(string) bool) string {
+	best, most, tie := "", -1, false
+	for name, newConfig := range all {
+		own := asked(newConfig)
+		fits, hit, needed := true, len(all) == 1, 0
+		for option := range options {
+			if !given(flagName(option)) {
+				continue
+			}
+			i := slices.IndexFunc(own, func(o config.Option) bool { return o.Name == option })
+			fits, hit = fits && i >= 0, hit || i >= 0
+			if i >= 0 && own[i].Required {
+				needed++
 			}
 		}
-		return false
-	})
-	if len(fit) == 1 && (len(all) == 1 || slices.ContainsFunc(asked(fit[0].NewConfig), func(o config.Option) bool { return given(flagName(o.Name)) })) {
-		w.source = fit[0].Name
+		if fits && hit && needed >= most {
+			best, most, tie = name, needed, needed == most
+		}
 	}
+	if tie {
+		return ""
+	}
+	return best
 }
 
 // canAsk reports whether there is somebody to ask.

@@ -15,7 +15,6 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/destination/duckdb"
-	"github.com/martsync/martsync/internal/truth"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/pardot"
 	"github.com/martsync/martsync/source/pardot/pardotsim"
@@ -139,17 +138,5 @@ func compareUnit(t *testing.T, env martsync.Env, path, schema string, unit *pard
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams, err := source.Streams(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(streams) != len(unit.Tables()) {
-		t.Errorf("%d streams, want %d", len(streams), len(unit.Tables()))
-	}
-	for _, s := range streams {
-		r, err := truth.Compare(t.Context(), d.(martsync.TableReader), s.Schema(), unit.Truth(s.Schema().Stream))
-		if err != nil || !r.OK() || r.Rows+r.Deleted == 0 {
-			t.Errorf("%s: %v, %v", schema, &r, err)
-		}
-	}
+	compareTables(t, d, source, unit)
 }

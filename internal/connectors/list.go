@@ -5,6 +5,7 @@ package connectors
 import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/duckdb"
+	"github.com/martsync/martsync/destination/files"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo"
 	"github.com/martsync/martsync/source/marketo/marketosim"
@@ -24,6 +25,7 @@ func Sources() []martsync.SourceConnector {
 func Destinations() []martsync.DestinationConnector {
 	return []martsync.DestinationConnector{
 		duckdb.Connector,
+		files.Connector,
 	}
 }
 

@@ -56,6 +56,7 @@ type chunk struct {
 	column martsync.Column
 	kind   kind
 	limit  int // bytes of a page
+	method Compression
 
 	// The page that is not full yet.
 	rows    int
@@ -80,8 +81,8 @@ type chunk struct {
 	headerBuf thrift.CompactProtocol
 }
 
-func newChunk(c martsync.Column, limit int) *chunk {
-	k := &chunk{column: c, kind: kindOf(c), limit: limit}
+func newChunk(c martsync.Column, limit int, method Compression) *chunk {
+	k := &chunk{column: c, kind: kindOf(c), limit: limit, method: method}
 	k.choice.init(k.kind)
 	k.reset()
 	return k
@@ -274,17 +275,21 @@ func (c *chunk) appendPage(dst []byte, press *press, h *format.PageHeader) []byt
 		c.err = errors.New("a page is too large")
 		return dst
 	}
-	press.small = press.zstd.EncodeAll(press.raw, press.small[:0])
+	body, err := press.squeeze(c.method)
+	if err != nil {
+		c.err = err
+		return dst
+	}
 	h.UncompressedPageSize = int32(len(press.raw))
-	h.CompressedPageSize = int32(len(press.small))
-	h.CRC = int32(crc32.ChecksumIEEE(press.small))
+	h.CompressedPageSize = int32(len(body))
+	h.CRC = int32(crc32.ChecksumIEEE(body))
 	header, err := thrift.Marshal(&c.headerBuf, h)
 	if err != nil {
 		c.err = err
 		return dst
 	}
 	c.size += int64(len(header) + len(press.raw))
-	return append(append(dst, header...), press.small...)
+	return append(append(dst, header...), body...)
 }
 
 // finish ends the chunk.
@@ -314,7 +319,7 @@ func (c *chunk) writeDictionary(press *press) {
 // metadata describes the chunk, which begins at offset in the file.
 func (c *chunk) metadata(offset int64) format.ColumnMetaData {
 	m := format.ColumnMetaData{
-		Type: physical(c.column), Codec: format.Zstd, NumValues: c.total,
+		Type: physical(c.column), Codec: c.method.codec(), NumValues: c.total,
 		PathInSchema:          thrift.Slice[string]{c.column.Name},
 		Encoding:              thrift.Slice[format.Encoding]{format.RLE, format.Plain},
 		TotalUncompressedSize: c.size,

@@ -3,6 +3,7 @@ package pqfile
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/parquet-go/parquet-go/deprecated"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -13,12 +14,25 @@ import (
 
 // footer returns everything after the last row group.
 func (p *Writer) footer() ([]byte, error) {
+	chunks := p.chunks
+	if p.optional >= 0 && !p.tombstone {
+		// Its pages stay in the file, a few bytes a row group that nothing points to: rows were
+		// written before it was known that no tombstone would come.
+		chunks = slices.Delete(slices.Clone(chunks), p.optional, p.optional+1)
+		for i := range p.groups {
+			g := &p.groups[i]
+			dropped := g.Columns[p.optional].MetaData
+			g.Columns = slices.Delete(g.Columns, p.optional, p.optional+1)
+			g.TotalByteSize -= dropped.TotalUncompressedSize
+			g.TotalCompressedSize -= dropped.TotalCompressedSize
+		}
+	}
 	meta := format.FileMetaData{
 		Version: 1, NumRows: p.rows, RowGroups: p.groups,
 		CreatedBy: "martsync", // no version: the same records shall give the same bytes
-		Schema:    thrift.Slice[format.SchemaElement]{{Name: "schema", NumChildren: thrift.New(int32(len(p.chunks)))}},
+		Schema:    thrift.Slice[format.SchemaElement]{{Name: "schema", NumChildren: thrift.New(int32(len(chunks)))}},
 	}
-	for _, c := range p.chunks {
+	for _, c := range chunks {
 		meta.Schema = append(meta.Schema, element(c.column))
 		meta.ColumnOrders = append(meta.ColumnOrders, format.ColumnOrder{Value: &format.TypeDefinedOrder{}})
 	}

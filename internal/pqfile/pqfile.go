@@ -1,9 +1,9 @@
-// Package pqfile writes batches of records as Parquet files.
+// Package pqfile writes batches of records as Parquet files, and reads them back.
 //
 // The pages are made here, straight from the columns of the records; the structures of the
 // format and their wire encoding are those of parquet-go, which no other package of ours
 // knows. Files use what every reader of the format understands: version 1 data pages,
-// plain and dictionary encoding, zstd. The same records give the same bytes, whatever the
+// plain and dictionary encoding, zstd unless another compression is asked for. The same records give the same bytes, whatever the
 // number of workers, so an upload can be repeated. Where files go and how large they become
 // is left to the callers, as is what tombstones mean.
 //
@@ -26,10 +26,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/martsync/martsync"
@@ -42,6 +42,12 @@ type Options struct {
 	// Tombstone and Deleted, if set, name Bool columns after the others for these flags of
 	// the records. Rows without a flag are false.
 	Tombstone, Deleted string
+
+	// OmitTombstone leaves the column Tombstone out of a file in which no row has the flag.
+	OmitTombstone bool
+
+	// Compression of the pages.
+	Compression Compression
 
 	// RowGroup is how many bytes of records make a row group, as Records.Size counts them.
 	// 0 means 32 MiB.
@@ -62,7 +68,9 @@ type Writer struct {
 	o      Options
 	chunks []*chunk
 	flags  []martsync.Vector // Tombstone and Deleted as columns
-	press  []*press
+
+	optional  int // the column that the footer leaves out unless it is needed; -1: none
+	tombstone bool
 
 	offset int64 // bytes written
 	rows   int64 // rows of the file
@@ -72,18 +80,15 @@ type Writer struct {
 	err    error
 }
 
-// A press compresses pages. Each worker has its own.
-type press struct {
-	zstd       *zstd.Encoder
-	raw, small []byte
-}
-
 // NewWriter begins a file. The writer does not close w.
 func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	if o.RowGroup == 0 {
 		o.RowGroup = 32 << 20
 	}
-	p := &Writer{w: w, o: o}
+	p := &Writer{w: w, o: o, optional: -1}
+	if o.Tombstone != "" && o.OmitTombstone {
+		p.optional = len(o.Columns)
+	}
 	columns := append([]martsync.Column{}, o.Columns...)
 	for _, name := range []string{o.Tombstone, o.Deleted} {
 		if name != "" {
@@ -99,14 +104,7 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 		if c.Type < martsync.Bool || c.Type > martsync.JSON {
 			return nil, fmt.Errorf("write parquet: column %s has no type", c.Name)
 		}
-		p.chunks = append(p.chunks, newChunk(c, limit))
-	}
-	for range max(1, min(o.Workers, len(columns))) {
-		e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
-		if err != nil {
-			return nil, fmt.Errorf("write parquet: %w", err)
-		}
-		p.press = append(p.press, &press{zstd: e})
+		p.chunks = append(p.chunks, newChunk(c, limit, o.Compression))
 	}
 	return p, p.write([]byte(magic))
 }
@@ -139,6 +137,9 @@ func (p *Writer) Write(r *martsync.Records) error {
 		if f.set == nil {
 			f.set = make([]bool, r.Len)
 		}
+		if f.name == p.o.Tombstone && slices.Contains(f.set, true) {
+			p.tombstone = true
+		}
 		flags[0].Bools = f.set
 		flags = flags[1:]
 	}
@@ -156,20 +157,22 @@ func (p *Writer) Write(r *martsync.Records) error {
 	return p.err
 }
 
-// each calls f for every column, from as many goroutines as there are presses. They share
+// each calls f for every column, from as many goroutines as there are workers. They share
 // nothing but their next column, and what they do to one does not depend on who does it.
 func (p *Writer) each(f func(c *chunk, i int, press *press)) {
 	var next atomic.Int32
-	work := func(press *press) {
+	work := func() {
+		press := presses.Get().(*press)
+		defer press.release()
 		for i := int(next.Add(1)) - 1; i < len(p.chunks); i = int(next.Add(1)) - 1 {
 			f(p.chunks[i], i, press)
 		}
 	}
 	var others sync.WaitGroup
-	for _, press := range p.press[1:] {
-		others.Go(func() { work(press) })
+	for range min(p.o.Workers, len(p.chunks)) - 1 {
+		others.Go(work)
 	}
-	work(p.press[0])
+	work()
 	others.Wait()
 	for _, c := range p.chunks {
 		if c.err != nil && p.err == nil {
