@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/evolve"
 )
 
 // Open makes the table fit the schema and returns the writer that loads it. It finishes what the last
@@ -92,7 +93,9 @@ func (d *destination) fit(ctx context.Context, h *head, s martsync.Schema) ([]ma
 			return nil, false, err
 		}
 	}
-	want, changes := fitted(have, s)
+	want := s
+	var changes []martsync.Change
+	want.Columns, changes = evolve.Fit(have.Columns, &s)
 	if h.schemas > 0 && equal(have, want) {
 		return changes, true, nil
 	}
@@ -109,55 +112,4 @@ func equal(a, b martsync.Schema) bool {
 	x, errX := json.Marshal(schemaOf(a))
 	y, errY := json.Marshal(schemaOf(b))
 	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-// fitted returns the schema of a table once it fits s, and what has to change.
-func fitted(have, s martsync.Schema) (martsync.Schema, []martsync.Change) {
-	var changes []martsync.Change
-	fresh := len(have.Columns) == 0
-	columns := slices.Clone(have.Columns)
-	for _, c := range s.Columns {
-		i := slices.IndexFunc(columns, func(have martsync.Column) bool { return have.Name == c.Name })
-		if i < 0 {
-			columns = append(columns, c)
-			if !fresh {
-				changes = append(changes, martsync.Change{Column: c.Name, Action: martsync.ColumnAdded, To: c.TypeName()})
-			}
-			continue
-		}
-		if wide := common(columns[i], c); wide.TypeName() != columns[i].TypeName() {
-			changes = append(changes, martsync.Change{
-				Column: c.Name, Action: martsync.ColumnWidened, From: columns[i].TypeName(), To: wide.TypeName(),
-			})
-			columns[i] = wide
-		}
-	}
-	for _, c := range columns {
-		if s.Index(c.Name) < 0 {
-			changes = append(changes, martsync.Change{Column: c.Name, Action: martsync.ColumnMissing, From: c.TypeName(), To: c.TypeName()})
-		}
-	}
-	s.Columns = columns
-	return s, changes
-}
-
-// common returns the column that holds the values of both without loss.
-func common(have, want martsync.Column) martsync.Column {
-	wide := have
-	switch {
-	case have.Type == martsync.Decimal && want.Type == martsync.Decimal:
-		wide.Scale = max(have.Scale, want.Scale)
-		wide.Precision = max(have.Precision-have.Scale, want.Precision-want.Scale) + wide.Scale
-		if wide.Precision > 38 {
-			wide.Type, wide.Precision, wide.Scale = martsync.String, 0, 0
-		}
-	case have.Type == want.Type:
-	case have.Type == martsync.Date && want.Type == martsync.Timestamp, have.Type == martsync.Timestamp && want.Type == martsync.Date:
-		wide.Type = martsync.Timestamp
-	case have.Type == martsync.Binary || want.Type == martsync.Binary:
-		wide.Type, wide.Precision, wide.Scale = martsync.Binary, 0, 0
-	default:
-		wide.Type, wide.Precision, wide.Scale = martsync.String, 0, 0
-	}
-	return wide
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/evolve"
 	"github.com/martsync/martsync/internal/rows"
 )
 
@@ -171,57 +172,17 @@ func compare(a, b any) int {
 
 // fit makes the table fit the schema and tells what had to change.
 func (t *table) fit(s *martsync.Schema) []martsync.Change {
-	var changes []martsync.Change
-	fresh := len(t.schema.Columns) == 0
-	columns := slices.Clone(t.schema.Columns)
-	for _, c := range s.Columns {
-		i := slices.IndexFunc(columns, func(have martsync.Column) bool { return have.Name == c.Name })
-		if i < 0 {
-			columns = append(columns, c)
-			if !fresh {
-				changes = append(changes, martsync.Change{Column: c.Name, Action: martsync.ColumnAdded, To: c.TypeName()})
-			}
-			continue
-		}
-		if wide := common(columns[i], c); wide.TypeName() != columns[i].TypeName() {
-			changes = append(changes, martsync.Change{
-				Column: c.Name, Action: martsync.ColumnWidened, From: columns[i].TypeName(), To: wide.TypeName(),
-			})
-			columns[i] = wide
-			for _, r := range t.order {
-				r.cells[c.Name] = widen(r.cells[c.Name], wide)
-			}
-		}
-	}
-	for _, c := range columns {
-		if s.Index(c.Name) < 0 {
-			changes = append(changes, martsync.Change{Column: c.Name, Action: martsync.ColumnMissing, From: c.TypeName(), To: c.TypeName()})
-		}
-	}
+	columns, changes := evolve.Fit(t.schema.Columns, s)
 	t.schema = *s
 	t.schema.Columns = columns
-	return changes
-}
-
-// common returns the column that holds the values of both without loss.
-func common(have, want martsync.Column) martsync.Column {
-	wide := have
-	switch {
-	case have.Type == martsync.Decimal && want.Type == martsync.Decimal:
-		wide.Scale = max(have.Scale, want.Scale)
-		wide.Precision = max(have.Precision-have.Scale, want.Precision-want.Scale) + wide.Scale
-		if wide.Precision > 38 {
-			wide.Type, wide.Precision, wide.Scale = martsync.String, 0, 0
+	for _, c := range changes {
+		if c.Action == martsync.ColumnWidened {
+			for _, r := range t.order {
+				r.cells[c.Column] = widen(r.cells[c.Column], columns[t.schema.Index(c.Column)])
+			}
 		}
-	case have.Type == want.Type:
-	case have.Type == martsync.Date && want.Type == martsync.Timestamp, have.Type == martsync.Timestamp && want.Type == martsync.Date:
-		wide.Type = martsync.Timestamp
-	case have.Type == martsync.Binary || want.Type == martsync.Binary:
-		wide.Type, wide.Precision, wide.Scale = martsync.Binary, 0, 0
-	default:
-		wide.Type, wide.Precision, wide.Scale = martsync.String, 0, 0
 	}
-	return wide
+	return changes
 }
 
 // widen converts a cell to the column's type, which holds it without loss.

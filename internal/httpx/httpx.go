@@ -1,6 +1,7 @@
 // Package httpx holds what sources wrap around an HTTP transport: a limiter that keeps one
-// account below its vendor's limits, a guard against peers that fall silent, and a debug
-// log that shows no secret.
+// account below its vendor's limits, a guard against peers that fall silent, a debug log that
+// shows no secret; and what their clients share: pauses between tries, taking turns, the outside of
+// replies and of bodies that people type.
 //
 // It leaves to the sources what a reply means: vendors report failures in bodies, so
 // retries, tokens and quotas belong to the client that can read them.

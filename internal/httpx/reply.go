@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// RetryAfter is how long a reply asks to wait. The vendor does not document the header;
-// what stands in front of it may send it.
+// RetryAfter is how long a reply asks to wait, at most a day. Even if a vendor does not document the
+// header, what stands in front of it may send it.
 func RetryAfter(resp *http.Response) time.Duration {
 	if resp == nil {
 		return 0

@@ -45,13 +45,6 @@ const (
 	longestPause = time.Minute
 )
 
-// backoff is the wait before try+1: 1, 2, 4 … 30 seconds, each give or take a quarter, so
-// that calls that failed together do not come together again.
-func backoff(try int) time.Duration {
-	d := min(time.Second<<(try-1), 30*time.Second)
-	return d*3/4 + rand.N(d/2)
-}
-
 // A client makes the calls of one source. Its methods may be called from several goroutines.
 type client struct {
 	base    *url.URL
@@ -328,7 +321,7 @@ func (c *client) judge(r request, try, usual int, resp *http.Response, err error
 	e, ok := errors.AsType[*apiError](err)
 	if !ok {
 		// The connection failed, and whether the vendor did what was asked is open.
-		return judgement{transportError(r.op, err), again, !r.noReplay && try < setting.Or(r.tries, usual), backoff(try)}
+		return judgement{transportError(r.op, err), again, !r.noReplay && try < setting.Or(r.tries, usual), httpx.Backoff(try)}
 	}
 	rule := ruleFor(e, r.path)
 	j := judgement{err: rule.verdict(r.op, r.optional, e, c.clock.Now()), act: rule.act, wait: httpx.RetryAfter(resp)}
@@ -347,7 +340,7 @@ func (c *client) judge(r request, try, usual int, resp *http.Response, err error
 	case login:
 		tries = try + 1 // attempt counts these
 	case again:
-		tries, j.wait = min(setting.Or(rule.tries, usualTries), usual), max(j.wait, backoff(try))
+		tries, j.wait = min(setting.Or(rule.tries, usualTries), usual), max(j.wait, httpx.Backoff(try))
 	case slow:
 		c.limiter.Slow(max(j.wait, vendorWindow)) // which makes everybody wait
 		tries, j.wait = throttledTries, 0

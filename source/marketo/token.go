@@ -41,7 +41,7 @@ type tokens struct {
 	clock   martsync.Clock
 	log     *slog.Logger
 
-	turn chan struct{} // holds one value while nobody is inside; unlike a mutex it obeys a context
+	turn httpx.Turn // whose it is may ask for a token
 
 	// The following belong to whoever is inside.
 	token   martsync.Secret
@@ -53,29 +53,17 @@ func newTokens(cfg Config, base *url.URL, h *http.Client, env martsync.Env) *tok
 	t := &tokens{
 		http: h, url: base.JoinPath("identity", "oauth", "token"),
 		id: cfg.ClientID, secret: cfg.ClientSecret, partner: cfg.PartnerID,
-		clock: env.Clock, log: env.Log, turn: make(chan struct{}, 1),
+		clock: env.Clock, log: env.Log, turn: httpx.NewTurn(),
 	}
-	t.turn <- struct{}{}
 	return t
 }
 
-func (t *tokens) enter(ctx context.Context) error {
-	select {
-	case <-t.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (t *tokens) leave() { t.turn <- struct{}{} }
-
 // get returns a token that has not ended. Of callers that come together, one asks for it.
 func (t *tokens) get(ctx context.Context) (martsync.Secret, error) {
-	if err := t.enter(ctx); err != nil {
+	if err := t.turn.Enter(ctx); err != nil {
 		return "", err
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	if t.token != "" && t.clock.Now().Before(t.expires) {
 		return t.token, nil
 	}
@@ -87,10 +75,10 @@ func (t *tokens) get(ctx context.Context) (martsync.Secret, error) {
 
 // refuse forgets a token that the vendor refused, unless somebody has replaced it already.
 func (t *tokens) refuse(ctx context.Context, token martsync.Secret) error {
-	if err := t.enter(ctx); err != nil {
+	if err := t.turn.Enter(ctx); err != nil {
 		return err
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	if t.token == token {
 		t.token = ""
 	}
@@ -99,10 +87,10 @@ func (t *tokens) refuse(ctx context.Context, token martsync.Secret) error {
 
 // owner returns the name of the API user, or "" before the first token.
 func (t *tokens) owner(ctx context.Context) string {
-	if t.enter(ctx) != nil {
+	if t.turn.Enter(ctx) != nil {
 		return ""
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	return t.user
 }
 
@@ -159,7 +147,7 @@ func (t *tokens) ask(ctx context.Context) (granted, error) {
 			return g, err
 		}
 		t.log.DebugContext(ctx, "try again", "op", opToken, "try", try, "err", err)
-		if err := t.clock.Sleep(ctx, backoff(try)); err != nil {
+		if err := t.clock.Sleep(ctx, httpx.Backoff(try)); err != nil {
 			return g, err
 		}
 	}

@@ -82,19 +82,8 @@ func callRequest(method, path string, body io.Reader) (request, error) {
 	if body == nil {
 		return r, nil
 	}
-	if r.raw, err = io.ReadAll(io.LimitReader(body, mostBody+1)); err != nil {
-		return request{}, &martsync.Error{Kind: martsync.Config, Op: "pardot: " + r.op, Err: fmt.Errorf("read the body: %w", err)}
-	}
-	if len(r.raw) > mostBody {
-		return request{}, &martsync.Error{Kind: martsync.Config, Op: "pardot: " + r.op, Err: fmt.Errorf("the body is larger than %d bytes", mostBody)}
-	}
-	switch trimmed := bytes.TrimSpace(r.raw); {
-	case len(trimmed) == 0:
-		r.raw = nil
-	case trimmed[0] == '{' || trimmed[0] == '[':
-		r.contentType = "application/json"
-	default:
-		r.contentType = formType
+	if r.raw, r.contentType, err = httpx.ReadBody(body, mostBody); err != nil {
+		return request{}, &martsync.Error{Kind: martsync.Config, Op: "pardot: " + r.op, Err: err}
 	}
 	return r, nil
 }

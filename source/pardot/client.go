@@ -49,13 +49,6 @@ const (
 	longestBackoff = 5 * time.Minute
 )
 
-// backoff is the wait before try+1: 1, 2, 4 … 30 seconds, each give or take a quarter, so that
-// calls that failed together do not come together again.
-func backoff(try int) time.Duration {
-	d := min(time.Second<<(try-1), 30*time.Second)
-	return d*3/4 + rand.N(d/2)
-}
-
 // crowded is the wait after a refusal for too many calls in flight: 1.5, 3, 6 … seconds, give
 // or take half, since those who were refused together are strangers to each other.
 func crowded(try int) time.Duration {
@@ -300,7 +293,7 @@ func (c *client) judge(ctx context.Context, r request, try int, resp *http.Respo
 		if errors.Is(err, httpx.ErrStalled) {
 			tries = hastyTries // each took minutes, and a smaller page may do
 		}
-		return judgement{transportError(r.op, err), again, !r.noReplay && try < tries, backoff(try)}
+		return judgement{transportError(r.op, err), again, !r.noReplay && try < tries, httpx.Backoff(try)}
 	}
 	rule := ruleFor(e)
 	j := judgement{err: rule.verdict(r.op, r.optional, e), class: rule.class, wait: httpx.RetryAfter(resp)}
@@ -313,16 +306,16 @@ func (c *client) judge(ctx context.Context, r request, try int, resp *http.Respo
 	case login:
 		tries, j.wait = try+1, 0 // attempt counts these
 	case again:
-		tries, j.wait = triesFor(ctx, usualTries), max(j.wait, backoff(try))
+		tries, j.wait = triesFor(ctx, usualTries), max(j.wait, httpx.Backoff(try))
 	case fewer:
 		c.limiter.Narrow()
 		tries, j.wait = triesFor(ctx, crowdedTries), max(j.wait, crowded(try))
 	case shrink:
 		switch {
 		case !r.query.Has("limit"): // it asks for one thing, which cannot be made less
-			tries, j.wait = triesFor(ctx, usualTries), max(j.wait, backoff(try))
+			tries, j.wait = triesFor(ctx, usualTries), max(j.wait, httpx.Backoff(try))
 		case rule.once:
-			tries, j.wait = hastyTries, max(j.wait, backoff(try))
+			tries, j.wait = hastyTries, max(j.wait, httpx.Backoff(try))
 		}
 	case fatal, tomorrow, swap, restart, skip:
 		j.wait = 0

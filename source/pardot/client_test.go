@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/httpx"
 )
 
 func TestX01TokenDiesMidRun(t *testing.T) {
@@ -203,7 +204,7 @@ func TestX14CrowdedAndFailingServersAreWaitedOut(t *testing.T) {
 func TestX14PausesDiffer(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 20 {
-		seen[backoff(3)], seen[crowded(3)] = true, true
+		seen[httpx.Backoff(3)], seen[crowded(3)] = true, true
 		if d := crowded(20); d > longestBackoff*3/2 || d < longestBackoff/2 {
 			t.Errorf("a late pause is %v", d)
 		}

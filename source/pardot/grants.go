@@ -61,7 +61,7 @@ func (t *tokens) ask(ctx context.Context, refresh martsync.Secret) (granted, err
 			return g, err
 		}
 		t.log.DebugContext(ctx, "try again", "op", opToken, "try", try, "err", err)
-		if err := t.clock.Sleep(ctx, backoff(try)); err != nil {
+		if err := t.clock.Sleep(ctx, httpx.Backoff(try)); err != nil {
 			return g, err
 		}
 	}

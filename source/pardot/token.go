@@ -21,13 +21,14 @@ import (
 	"weak"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/httpx"
 )
 
 // A session is what a login is worth at present. Sources of one process whose credentials are
 // equal share it, such as two business units under one API user: the vendor makes refreshes
 // of one app wait for each other, and may end one token with the next.
 type session struct {
-	turn chan struct{} // holds one value while nobody is inside; unlike a mutex it obeys a context
+	turn httpx.Turn // whose it is may ask for a token
 
 	// The following belong to whoever is inside.
 	token    martsync.Secret // ""; the next caller asks for one
@@ -79,8 +80,7 @@ type sessionKey struct {
 
 // sessionOf returns the session of a configuration's credentials.
 func sessionOf(cfg Config, clock martsync.Clock) *session {
-	fresh := &session{turn: make(chan struct{}, 1)}
-	fresh.turn <- struct{}{}
+	fresh := &session{turn: httpx.NewTurn()}
 	if !reflect.TypeOf(clock).Comparable() {
 		return fresh
 	}
@@ -114,25 +114,14 @@ func forget(key sessionKey) {
 	}
 }
 
-func (s *session) enter(ctx context.Context) error {
-	select {
-	case <-s.turn:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *session) leave() { s.turn <- struct{}{} }
-
 // get returns the access token. Of callers that come together, one asks for it. The vendor
 // does not tell how long a token lives: that it has ended shows in its refusal.
 // Salesforce Help, OAuth Tokens and Scopes.
 func (t *tokens) get(ctx context.Context) (martsync.Secret, error) {
-	if err := t.enter(ctx); err != nil {
+	if err := t.turn.Enter(ctx); err != nil {
 		return "", err
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	if t.token == "" {
 		if err := t.renew(ctx); err != nil {
 			return "", err
@@ -143,10 +132,10 @@ func (t *tokens) get(ctx context.Context) (martsync.Secret, error) {
 
 // refuse forgets a token that the vendor refused, unless somebody has replaced it already.
 func (t *tokens) refuse(ctx context.Context, token martsync.Secret) error {
-	if err := t.enter(ctx); err != nil {
+	if err := t.turn.Enter(ctx); err != nil {
 		return err
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	if t.token == token {
 		t.token = ""
 	}
@@ -166,19 +155,19 @@ func (s *session) ended(ctx context.Context, token martsync.Secret) bool {
 	if last := s.good.Load(); last != nil && *last == token {
 		return true
 	}
-	if s.enter(ctx) != nil {
+	if s.turn.Enter(ctx) != nil {
 		return false
 	}
-	defer s.leave()
+	defer s.turn.Leave()
 	return s.token != token
 }
 
 // refusedHint makes the hint for a fresh token that was refused more precise if it can.
 func (t *tokens) refusedHint(ctx context.Context, hint string) string {
-	if t.enter(ctx) != nil {
+	if t.turn.Enter(ctx) != nil {
 		return hint
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	if scopes := strings.Fields(t.scope); len(scopes) > 0 && !slices.Contains(scopes, "pardot_api") {
 		return "The login lacks the scope pardot_api: add it to the app and log in anew. It has " + strings.Join(scopes, ", ") + "."
 	}
@@ -190,10 +179,10 @@ func (t *tokens) who(ctx context.Context) (string, error) {
 	if _, err := t.get(ctx); err != nil {
 		return "", err
 	}
-	if err := t.enter(ctx); err != nil {
+	if err := t.turn.Enter(ctx); err != nil {
 		return "", err
 	}
-	defer t.leave()
+	defer t.turn.Leave()
 	return t.identity, nil
 }
 
