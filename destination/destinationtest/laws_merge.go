@@ -55,6 +55,14 @@ var mergeLaws = []law{
 		b.close(w)
 		b.want(versionless, alive{"a", int64(1), "fourth"})
 	}},
+	{"what loses against the table leaves nothing to a sticky column", func(b *bench) {
+		sticky := keyed
+		sticky.Columns = slices.Clone(keyed.Columns)
+		sticky.Columns[1].Sticky = true
+		b.load(sticky, "1", alive{int64(1), nil, v(5)})
+		b.load(sticky, "2", alive{int64(1), "stale", v(3)}, alive{int64(1), nil, v(5)})
+		b.want(sticky, alive{int64(1), nil, v(5)})
+	}},
 	{"a null leaves a sticky column as it is", func(b *bench) {
 		sticky := keyed
 		sticky.Columns = slices.Clone(keyed.Columns)

@@ -301,14 +301,25 @@ func (w *writer) findCarried(ctx context.Context) error {
 	key, sequence := sqlgen.Idents("", w.schema.Key), sqlgen.Ident(martsync.SyncedAt)
 	columns, conditions := "", []string{}
 	for i, c := range w.sticky() {
-		columns += fmt.Sprintf(", last_value(CASE WHEN _martsync_counts THEN %s END IGNORE NULLS) OVER (PARTITION BY %s ORDER BY %s ROWS UNBOUNDED PRECEDING) AS _martsync_%d",
+		columns += fmt.Sprintf(", last_value(CASE WHEN _martsync_wins THEN %s END IGNORE NULLS) OVER (PARTITION BY %s ORDER BY %s ROWS UNBOUNDED PRECEDING) AS _martsync_%d",
 			sqlgen.Ident(c), key, sequence, i)
 		conditions = append(conditions, fmt.Sprintf("%s IS NULL AND _martsync_%d IS NOT NULL", sqlgen.Ident(c), i))
 	}
 	err := w.c.exec(ctx, "CREATE TABLE "+w.carriedTable()+" AS "+w.events(true, w.sticky())+
-		", filled AS (SELECT *"+columns+" FROM counted) SELECT "+sequence+" AS sequence, _martsync_place AS place, COLUMNS('^_martsync_[0-9]+$')"+
+		", winners AS (SELECT *, _martsync_counts"+w.beatsStored()+" AS _martsync_wins FROM counted), filled AS (SELECT *"+columns+" FROM winners) SELECT "+sequence+" AS sequence, _martsync_place AS place, COLUMNS('^_martsync_[0-9]+$')"+
 		" FROM filled WHERE NOT _martsync_gone AND _martsync_counts AND ("+strings.Join(conditions, " OR ")+")")
 	return err
+}
+
+// beatsStored is the condition that the table has no higher version of a row of "counted": what loses
+// against the table has no value to leave to a later row (I6).
+func (w *writer) beatsStored() string {
+	if w.schema.Version == "" || w.schema.Snapshot {
+		return ""
+	}
+	v := sqlgen.Ident(w.schema.Version)
+	return " AND NOT EXISTS (SELECT 1 FROM " + w.d.table(w.table.name) + " AS t WHERE " + sqlgen.SameKey("t", "counted", w.schema.Key) +
+		" AND (t." + v + " > counted." + v + " OR t." + v + " IS NOT NULL AND counted." + v + " IS NULL))"
 }
 
 // carry sets what findCarried has found, in the rows of a table that are identified by a column.
