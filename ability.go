@@ -40,16 +40,16 @@ type Caller interface {
 	Call(ctx context.Context, method, path string, body io.Reader) (*http.Response, error)
 }
 
-// A Meter is a Source that counts what it spends.
+// A Meter is a Source or a Destination that counts what it spends.
 type Meter interface {
 	Usage() []Usage
 }
 
-// Usage is the state of one vendor limit, as far as this process knows.
+// Usage is the state of one limit, or of one thing that costs money, as far as this process knows.
 type Usage struct {
-	Name  string `json:"name"`           // "API calls", "export bytes", "export jobs"
-	Unit  string `json:"unit"`           // "calls", "bytes", "jobs"
-	Spent int64  `json:"spent"`          // by this source since it was opened
+	Name  string `json:"name"`           // "API calls", "export bytes", "export jobs", "data statements"
+	Unit  string `json:"unit"`           // "calls", "bytes", "jobs", "statements", "seconds", "microcredits"
+	Spent int64  `json:"spent"`          // since it was opened
 	Today int64  `json:"today"`          // by everyone in the vendor's quota day, if the vendor told; else -1
 	Limit int64  `json:"limit,omitzero"` // a day, of the whole account; 0: none known
 }
@@ -132,4 +132,54 @@ type TimeReader interface {
 	// means that the table does not exist or holds no such value; a table without the column
 	// is an *Error of kind Config.
 	NewestTime(ctx context.Context, table, column string) (time.Time, error)
+}
+
+// A TableLister is a Destination that can say which tables it has, whoever made them.
+type TableLister interface {
+	Tables(ctx context.Context) ([]Table, error)
+}
+
+// A Table is a table of a destination, in the destination's words.
+type Table struct {
+	Name    string        `json:"name"`
+	Rows    int64         `json:"rows"` // -1: not known
+	Columns []TableColumn `json:"columns"`
+}
+
+// A TableColumn is a column of a Table.
+type TableColumn struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// A Backuper is a Destination that can keep a table as it is before it is read again from the beginning.
+type Backuper interface {
+	// Backup keeps a copy of a stream's table, once for each sync, and says where; "": nothing was
+	// to be done, because backups are not configured or there is no table yet.
+	Backup(ctx context.Context, stream, sync string) (string, error)
+}
+
+// An Adopter is a Destination that can take over tables that another program made. What to take is
+// part of its configuration.
+type Adopter interface {
+	// Adopt tells how the tables of these streams would begin with the rows of those tables. It
+	// changes nothing: Definer.Exec runs the statements of a plan that has no problems.
+	Adopt(ctx context.Context, schemas []Schema) ([]Adoption, error)
+}
+
+// An Adoption is a plan for one table.
+type Adoption struct {
+	Stream     string          `json:"stream"`
+	Table      string          `json:"table"`  // that is taken over; it is left as it is
+	Rows       int64           `json:"rows"`   // in it
+	Newest     time.Time       `json:"newest"` // where reading would begin; zero: at the beginning
+	Columns    []AdoptedColumn `json:"columns"`
+	Statements []string        `json:"statements"`
+	Problems   []string        `json:"problems,omitempty"` // why it cannot be done as it is
+}
+
+// An AdoptedColumn says where the values of a column come from.
+type AdoptedColumn struct {
+	Name string `json:"name"`           // of the stream; "": From is left behind
+	From string `json:"from,omitempty"` // of the table; "": there is none, the values are null
 }

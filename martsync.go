@@ -103,6 +103,9 @@ type Batch struct {
 
 	// Bytes is how many bytes of the vendor's payload this batch came from.
 	Bytes int64
+
+	// Raw is that payload. It is nil unless somebody keeps it: see Replayer.
+	Raw []Raw
 }
 
 // A Scope is a part of a table: the rows whose Column equals Value. The zero Scope is the
