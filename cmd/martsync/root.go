@@ -56,7 +56,16 @@ func (a *app) rootCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetUsageTemplate(root.UsageTemplate() + exitCodes)
+	// Not by a template: with package text/template in the program the linker cannot tell which
+	// methods nobody calls, and keeps them all, a third of the program.
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		if err := usage(cmd); err != nil {
+			return err
+		}
+		_, err := fmt.Fprint(cmd.OutOrStderr(), exitCodes)
+		return err
+	})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(err, "Run "+cmd.CommandPath()+" --help for the flags.")
 	})
