@@ -183,3 +183,46 @@ type AdoptedColumn struct {
 	Name string `json:"name"`           // of the stream; "": From is left behind
 	From string `json:"from,omitempty"` // of the table; "": there is none, the values are null
 }
+
+// A Verifier is a Destination that knows of each of its files what was written, and can compare: an
+// integrity walk, which reads everything again.
+type Verifier interface {
+	// Verify reads the files of a stream's table ("" for all) and yields what it finds of each, also of those
+	// that are as they should be. It changes nothing. An error ends the walk: it could not be done.
+	Verify(ctx context.Context, stream string) iter.Seq2[Verified, error]
+}
+
+// A Verified is what an integrity walk found of one file, or of the records of a stream's commits.
+type Verified struct {
+	Stream string `json:"stream"`
+	Name   string `json:"name"`             // of the file or object, below the place of the destination
+	Rows   int64  `json:"rows"`             // that were written to it
+	Bytes  int64  `json:"bytes"`            // that were written
+	SHA256 string `json:"sha256,omitempty"` // of what was written, hexadecimal
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"` // what is wrong with it
+}
+
+// A Compacter is a Destination that can write tables anew without the versions of rows that newer ones
+// have replaced. What readers see of a table stays the same.
+type Compacter interface {
+	// Compact compacts a stream's table ("" for all) and yields what became of each, also of those that
+	// were left as they are. An error ends it.
+	Compact(ctx context.Context, stream string) iter.Seq2[Compaction, error]
+}
+
+// A Compaction is what became of one table.
+type Compaction struct {
+	Stream string `json:"stream"`
+	Done   bool   `json:"done"`
+	Before Extent `json:"before"`
+	After  Extent `json:"after"`            // as Before if it was not done
+	Detail string `json:"detail,omitempty"` // why it was not done
+}
+
+// An Extent is how much a table takes.
+type Extent struct {
+	Files int   `json:"files"`
+	Rows  int64 `json:"rows"` // versions of rows
+	Bytes int64 `json:"bytes"`
+}

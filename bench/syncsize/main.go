@@ -43,9 +43,11 @@ const span = 20 * 24 * time.Hour
 func main() {
 	var job child
 	sizes := flag.String("mb", "10,2000", "sizes of the export in megabytes")
-	ways := flag.String("to", "duckdb,none", "destinations: duckdb, or none, which drops the rows")
+	ways := flag.String("to", "duckdb,none", "destinations: duckdb; folder, which gets Parquet files; compact, which compacts these afterwards; "+
+		"s3, which gets them by way of versitygw; or none, which drops the rows")
 	flag.StringVar(&job.Memory, "memory", "", "memory limit of DuckDB; empty: the destination's default")
 	flag.StringVar(&job.URL, "url", "", "sync from there, in this process")
+	flag.StringVar(&job.Endpoint, "endpoint", "", "the S3 to write to, in this process")
 	flag.StringVar(&job.Dir, "dir", "", "folder for the sync's files")
 	flag.Parse()
 	var err error
@@ -116,11 +118,19 @@ func measureSync(ctx context.Context, mb int, to, memory string) (result, error)
 		<-served
 	}()
 
+	endpoint := ""
+	if to == toS3 {
+		var stop func()
+		if endpoint, stop, err = startS3(ctx, dir); err != nil {
+			return r, err
+		}
+		defer stop()
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return r, err
 	}
-	cmd := exec.CommandContext(ctx, self, "-url", "http://"+listener.Addr().String(), "-dir", dir, "-to", to, "-memory", memory)
+	cmd := exec.CommandContext(ctx, self, "-url", "http://"+listener.Addr().String(), "-dir", dir, "-to", to, "-memory", memory, "-endpoint", endpoint)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

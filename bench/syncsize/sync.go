@@ -5,15 +5,19 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/bench/measure"
 	"github.com/martsync/martsync/destination/duckdb"
+	"github.com/martsync/martsync/destination/files"
+	"github.com/martsync/martsync/internal/blob"
 	"github.com/martsync/martsync/internal/setting"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/simulate"
@@ -23,7 +27,36 @@ import (
 )
 
 // A child is one sync in a process of its own.
-type child struct{ URL, Dir, To, Memory string }
+type child struct{ URL, Dir, To, Memory, Endpoint string }
+
+// Destinations of a sync, beside duckdb.
+const (
+	toFolder  = "folder"
+	toCompact = "compact" // a folder, whose tables are compacted afterwards
+	toS3      = "s3"
+	toNone    = "none"
+)
+
+// open opens the destination; nil: rows are dropped.
+func (c child) open(ctx context.Context, env martsync.Env) (martsync.Destination, error) {
+	switch c.To {
+	case "duckdb":
+		return duckdb.Open(ctx, duckdb.Config{Path: c.database(), MemoryLimit: c.Memory}, "marketo", env)
+	case toFolder:
+		return files.Open(ctx, files.Config{Path: c.folder()}, "", env)
+	case toCompact:
+		return files.Open(ctx, files.Config{Path: c.folder(), Mode: "latest"}, "", env)
+	case toS3:
+		return files.Open(ctx, files.Config{URL: "s3://" + bucket, S3: blob.S3Options{
+			Endpoint: c.Endpoint, Region: "eu-central-1", AccessKeyID: accessKey, SecretAccessKey: secretKey,
+		}}, "", env)
+	case toNone:
+		return nil, nil //nolint:nilnil // it says so
+	}
+	return nil, fmt.Errorf("no destination is named %q", c.To)
+}
+
+func (c child) folder() string { return filepath.Join(c.Dir, "files") }
 
 func (c child) run(ctx context.Context) error {
 	clock := simulate.Scaled(speed)
@@ -40,17 +73,24 @@ func (c child) run(ctx context.Context) error {
 		return err
 	}
 	counted := &counting{}
-	if c.To == "duckdb" {
-		counted.Destination, err = duckdb.Open(ctx, duckdb.Config{Path: c.database(), MemoryLimit: c.Memory}, "marketo", env)
-		if err != nil {
-			return err
-		}
+	if counted.Destination, err = c.open(ctx, env); err != nil {
+		return err
 	}
 	m := measure.Start()
 	out, err := pipeline.Run(ctx, &pipeline.Sync{
 		Name: "size", Source: from, Destination: counted, Streams: []string{"activities"},
 		State: state.NewMemory(), Clock: clock,
 	})
+	if compacter, ok := counted.Destination.(martsync.Compacter); ok && err == nil && c.To == toCompact {
+		for done, err := range compacter.Compact(ctx, "activities") {
+			if err != nil {
+				return err
+			}
+			if !done.Done {
+				return errors.New("not compacted: " + done.Detail)
+			}
+		}
+	}
 	if err == nil && counted.Destination != nil {
 		err = counted.Close()
 	}

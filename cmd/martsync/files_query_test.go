@@ -22,13 +22,6 @@ func readByDuckDB(t *testing.T, folder string, c files.Config, d martsync.Destin
 		t.Fatal(err)
 	}
 	defer db.Close()
-	written := map[string]int64{}
-	for entry, err := range d.(martsync.HistoryReader).Ledger(t.Context(), "") {
-		if err != nil {
-			t.Fatal(err)
-		}
-		written[entry.Stream] += entry.Window.Written
-	}
 	reader := map[string]string{
 		"parquet": "read_parquet(%s, union_by_name = true)",
 		"csv":     "read_csv(%s, union_by_name = true, all_varchar = true, strict_mode = true, max_line_size = 10000000)",
@@ -38,7 +31,7 @@ func readByDuckDB(t *testing.T, folder string, c files.Config, d martsync.Destin
 	if ending == "" {
 		ending = "." + c.Format
 	}
-	for stream, want := range written {
+	for stream, want := range writtenRows(t, d) {
 		if want == 0 {
 			continue
 		}

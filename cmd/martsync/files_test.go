@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/johannesboyne/gofakes3"
-	"github.com/johannesboyne/gofakes3/backend/s3mem"
-
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/destination/files"
+	"github.com/martsync/martsync/internal/blob/blobtest"
+	"github.com/martsync/martsync/internal/blob/s3test"
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/internal/truth"
 	"github.com/martsync/martsync/pipeline"
@@ -21,12 +20,22 @@ import (
 	"github.com/martsync/martsync/state"
 )
 
-// TestSyncIntoFiles copies each simulated account into a folder, in each format, and into a bucket,
+// TestSyncIntoFiles copies each simulated account into a folder, in each format, and into buckets of two servers,
 // then what has changed a day later, and compares all tables with the account each time.
 func TestSyncIntoFiles(t *testing.T) {
 	for _, simulator := range connectors.Simulators() {
-		for _, format := range []files.Config{{Format: "parquet"}, {Format: "csv", Compression: "zstd"}, {Format: "ndjson"}, {URL: "s3://lake/mart"}} {
-			t.Run(simulator.Name+"/"+format.URL+format.Format, func(t *testing.T) {
+		folder := func(format, compression string) func(t *testing.T) files.Config {
+			return func(t *testing.T) files.Config {
+				return files.Config{Path: t.TempDir(), Format: format, Compression: compression}
+			}
+		}
+		for name, place := range map[string]func(t *testing.T) files.Config{
+			"parquet": folder("parquet", ""), "csv": folder("csv", "zstd"), "ndjson": folder("ndjson", ""),
+			"S3":        func(t *testing.T) files.Config { return bucketAt(blobtest.NewS3(t).URL) },
+			"versitygw": func(t *testing.T) files.Config { return bucketAt(s3test.NewVersityGW(t).URL) },
+		} {
+			t.Run(simulator.Name+"/"+name, func(t *testing.T) {
+				format := place(t)
 				clock := simulate.NewClock(demoStart)
 				account, err := simulator.New(simulate.Options{Seed: 3, Rows: 100, Clock: clock})
 				if err != nil {
@@ -36,19 +45,13 @@ func TestSyncIntoFiles(t *testing.T) {
 				defer server.Close()
 				clock.Advance(30 * time.Minute) // of what is newer, some may still be on its way
 				env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: server.Client(), Clock: clock, TempDir: t.TempDir()}
-				connector := connectors.Sources()[slices.IndexFunc(connectors.Sources(), func(c martsync.SourceConnector) bool { return c.Name == simulator.Name })]
-				configured, err := config.NewSource(simulator.Name, connector, account.SourceConfig(server.URL))
+				configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), account.SourceConfig(server.URL))
 				if err != nil {
 					t.Fatal(err)
 				}
 				source, err := configured.Open(t.Context(), env)
 				if err != nil {
 					t.Fatal(err)
-				}
-				if format.URL == "" {
-					format.Path = t.TempDir()
-				} else {
-					format.S3 = newBucket(t, "lake")
 				}
 				store := state.NewMemory()
 				for round := range 2 {
@@ -63,6 +66,9 @@ func TestSyncIntoFiles(t *testing.T) {
 					compareTables(t, d, source, account)
 					if format.Path != "" {
 						readByDuckDB(t, filepath.Join(format.Path, simulator.Name), format, d)
+						if format.Format == "parquet" {
+							readByPyArrow(t, filepath.Join(format.Path, simulator.Name), d)
+						}
 					}
 					if err := d.Close(); err != nil {
 						t.Fatal(err)
@@ -76,16 +82,14 @@ func TestSyncIntoFiles(t *testing.T) {
 	}
 }
 
-// newBucket starts an S3 in this process that has one bucket.
-func newBucket(t *testing.T, name string) files.S3Options {
-	t.Helper()
-	backend := s3mem.New()
-	if err := backend.CreateBucket(name); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
-	t.Cleanup(server.Close)
-	return files.S3Options{Endpoint: server.URL, Region: "eu-central-1", AccessKeyID: "key", SecretAccessKey: "secret"}
+// bucketAt is a place in the bucket of a server of package s3test.
+func bucketAt(endpoint string) files.Config {
+	return files.Config{URL: "s3://" + s3test.Bucket + "/lake", S3: blobtest.Options(endpoint)}
+}
+
+// sourceConnector is the connector of that name.
+func sourceConnector(name string) martsync.SourceConnector {
+	return connectors.Sources()[slices.IndexFunc(connectors.Sources(), func(c martsync.SourceConnector) bool { return c.Name == name })]
 }
 
 // compareTables compares the tables of all streams with the account.

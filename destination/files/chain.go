@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // Objects of a stream's chain, in the order in which a listing shows them: checkpoint-<n>, manifest-<n>,
-// schema-<m>, settled-<n>, stage-<n>-<k>. So two listings find out all there is to know, the second of
+// schema-<m>, settled-<n>, stage-<n>-<k>, swept-<n>. So two listings find out all there is to know, the second of
 // which begins at the newest checkpoint.
 const (
 	checkpointName = "checkpoint-"
@@ -34,7 +35,7 @@ const atOnce = 8
 // A chain is where the documents of a stream are.
 type chain struct{ folder string }
 
-func chainOf(stream string) chain { return chain{systemFolder + folderOf(stream) + "/"} }
+func chainOf(stream string) chain { return chain{blob.SystemFolder + folderOf(stream) + "/"} }
 
 func (c chain) checkpoint(n int64) string { return c.document(checkpointName, n) }
 func (c chain) manifest(n int64) string   { return c.document(manifestName, n) }
@@ -57,7 +58,7 @@ func (c chain) parse(key string) (kind string, n, k int64, ok bool) {
 	if !ok {
 		return "", 0, 0, false
 	}
-	for _, kind := range []string{checkpointName, manifestName, schemaName, settledName, stageName} {
+	for _, kind := range []string{checkpointName, manifestName, schemaName, settledName, stageName, sweptName} {
 		numbers, ok := strings.CutPrefix(name, kind)
 		if !ok {
 			continue
@@ -89,7 +90,7 @@ func number(text string, digits int) (int64, bool) {
 
 // folderOf is the stream's folder: its name, but for the one that folders keep their uploads under.
 func folderOf(stream string) string {
-	if systemFolder+stream+"/" == uploadFolder {
+	if blob.SystemFolder+stream+"/" == blob.UploadFolder {
 		return stream + "="
 	}
 	return stream
@@ -122,6 +123,7 @@ type head struct {
 	schemas    int64          // the newest one; 0: there is no table
 	stage      int64          // the newest one that builds on the newest commit; 0: none
 	stages     []stageKey     // all of them
+	swept      int64          // files of commits before this one are gone; 0: none are
 }
 
 type stageKey struct{ base, number int64 }
@@ -157,6 +159,8 @@ func (d *destination) advance(ctx context.Context, h *head, n int64) error {
 			h.settled[n] = true
 		case kind == stageName:
 			h.stages = append(h.stages, stageKey{n, k})
+		case kind == sweptName:
+			h.swept = max(h.swept, n)
 		}
 	}
 	for _, s := range h.stages {
@@ -180,7 +184,7 @@ func (d *destination) read(ctx context.Context, key string, v any) error {
 func (d *destination) manifest(ctx context.Context, c chain, n int64) (*manifest, error) {
 	m := &manifest{}
 	err := d.read(ctx, c.manifest(n), m)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, blob.ErrNotFound) {
 		return nil, damagedDocument(c.manifest(n), errors.New("it is missing, though later ones exist"))
 	}
 	if err == nil && m.Number != n {
@@ -220,7 +224,7 @@ func (d *destination) manifests(ctx context.Context, c chain, from, to int64) it
 func (d *destination) tableSchema(ctx context.Context, c chain, n int64) (martsync.Schema, error) {
 	var t tableSchema
 	err := d.read(ctx, c.schema(n), &t)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, blob.ErrNotFound) {
 		return martsync.Schema{}, damagedDocument(c.schema(n), errors.New("it is missing, though later ones exist"))
 	}
 	if err != nil {
@@ -255,7 +259,7 @@ func (d *destination) settle(ctx context.Context, h *head, m *manifest) error {
 		group.Go(func() error { return d.store.Finish(finishing, m.Files[i].Upload) })
 	}
 	if err := group.Wait(); err != nil {
-		if !errors.Is(err, errLost) {
+		if !errors.Is(err, blob.ErrLost) {
 			return err
 		}
 		return &martsync.Error{

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // skewLimit is how far the clocks of this machine and of the store may be apart. Left-overs of dead
@@ -20,7 +22,7 @@ const spaceLimit = 1 << 30 // bytes
 // Check tries everything that a sync does, on objects of its own under _martsync/, and
 // leaves nothing behind.
 func (d *destination) Check(ctx context.Context) []martsync.Finding {
-	c := &checking{d: d, key: systemFolder + "check-" + newID() + ".txt"}
+	c := &checking{d: d, key: blob.SystemFolder + "check-" + blob.NewID() + ".txt"}
 	defer c.clean(ctx)
 	for _, try := range []struct {
 		subject string
@@ -33,6 +35,7 @@ func (d *destination) Check(ctx context.Context) []martsync.Finding {
 		{"clock", c.clock},
 		{"unfinished uploads", c.upload},
 		{"delete files", c.remove},
+		{"delete data files", c.removeData},
 		{"free space", c.space},
 	} {
 		detail, err := try.try(ctx)
@@ -57,7 +60,7 @@ type checking struct {
 	written  bool      // maybe: the object must be removed
 	began    time.Time // about when the object was written
 	ended    time.Time
-	receipt  receipt // of an upload that must be aborted, if it has an ID
+	receipt  blob.Receipt // of an upload that must be aborted, if it has an ID
 	findings []martsync.Finding
 }
 
@@ -105,7 +108,7 @@ func (c *checking) get(ctx context.Context) (string, error) {
 }
 
 func (c *checking) probe(ctx context.Context) (string, error) {
-	if err := probe(ctx, c.d.store); err != nil {
+	if err := blob.Probe(ctx, c.d.store); err != nil {
 		return "", err
 	}
 	return "of two who put the same object only one can", nil
@@ -113,7 +116,7 @@ func (c *checking) probe(ctx context.Context) (string, error) {
 
 // clock compares the time of this machine with that of a bucket. A folder has no other clock.
 func (c *checking) clock(ctx context.Context) (string, error) {
-	if _, local := c.d.store.(*folder); local {
+	if _, local := blob.Folder(c.d.store); local {
 		return "", nil
 	}
 	for e, err := range c.d.store.List(ctx, c.key, "") {
@@ -155,7 +158,7 @@ func (c *checking) upload(ctx context.Context) (string, error) {
 	if err := c.d.store.Abort(ctx, c.receipt); err != nil {
 		return "", err
 	}
-	c.receipt = receipt{}
+	c.receipt = blob.Receipt{}
 	return "can be made, found and aborted", nil
 }
 
@@ -167,17 +170,29 @@ func (c *checking) remove(ctx context.Context) (string, error) {
 	return c.key + " was removed", nil
 }
 
-// space tells how much room a folder has. A bucket has no end.
-func (c *checking) space(context.Context) (string, error) {
-	f, ok := c.d.store.(*folder)
-	if !ok {
+// removeData tries to delete a data file that does not exist, which takes the same right as to delete one: mode latest
+// deletes what it has replaced.
+func (c *checking) removeData(ctx context.Context) (string, error) {
+	if !c.d.latest {
 		return "", nil
 	}
-	free, known := freeSpace(f.dir)
+	if err := c.d.store.Delete(ctx, strings.TrimPrefix(c.key, blob.SystemFolder)); err != nil {
+		return "", err
+	}
+	return "files that were replaced can be", nil
+}
+
+// space tells how much room a folder has. A bucket has no end.
+func (c *checking) space(context.Context) (string, error) {
+	dir, local := blob.Folder(c.d.store)
+	if !local {
+		return "", nil
+	}
+	free, known := blob.FreeSpace(c.d.store)
 	if !known {
 		return "", nil
 	}
-	text := fmt.Sprintf("%.1f GB on the disk of %s", float64(free)/1e9, f.dir)
+	text := fmt.Sprintf("%.1f GB on the disk of %s", float64(free)/1e9, dir)
 	if free < spaceLimit {
 		return "", fail(martsync.Config, "check the disk", "Make room there, or choose a folder on another disk.", "only %s", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // Cleaning never fails a load: what is not cleaned now is cleaned later, and costs only space.
@@ -28,7 +29,7 @@ func (d *destination) cleanStage(ctx context.Context, h *head, s stageKey, m *ma
 	key := h.chain.stage(s.base, s.number)
 	var stage manifest
 	switch err := d.read(ctx, key, &stage); {
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, blob.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
@@ -152,7 +153,7 @@ func (d *destination) checkpoint(ctx context.Context, h *head) {
 			c.Stream = m.Stream
 			c.Commits = append(c.Commits, m.replayed())
 		}
-		if err := d.write(ctx, h.chain.checkpoint(c.Number), c); err != nil && !errors.Is(err, errExists) {
+		if err := d.write(ctx, h.chain.checkpoint(c.Number), c); err != nil && !errors.Is(err, blob.ErrExists) {
 			d.env.Log.DebugContext(ctx, "files: put a checkpoint", "stream", c.Stream, "err", err)
 			return
 		}

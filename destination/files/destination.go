@@ -8,21 +8,29 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // destination is the tables below one prefix. Its methods may be called from several goroutines.
 type destination struct {
-	store  store
+	store  blob.Store
 	env    martsync.Env
 	config Config
 	source string // {source} of layouts: the namespace
 	layout *layout
 	format fileFormat
 	preset preset
+
+	latest     bool          // tables are compacted
+	keep       time.Duration // how long files stay that were replaced
+	rule       compactRule
+	replay     replayLimits  // of compactions
+	compacting chan struct{} // holds one while a compaction runs
 
 	mu      sync.Mutex
 	cleaned map[string]bool // streams whose left-overs were looked for
@@ -39,6 +47,7 @@ type table struct {
 	schemas    []martsync.Schema // schemas[i] is number i+1; the last one is that of the table
 	newest     int64             // the number of the last commit; 0: none
 	checkpoint int64             // the newest one; 0: none
+	swept      int64             // files of commits before this one are gone; 0: none are
 }
 
 // schema is that of the table.
@@ -51,12 +60,6 @@ func (d *destination) table(ctx context.Context, stream string) (*table, error) 
 	if err != nil {
 		return nil, err
 	}
-	if h.schemas == 0 {
-		return nil, &martsync.Error{
-			Kind: martsync.Config, Op: "files: read table " + stream, Err: errors.New("there is no such table"),
-			Hint: "Check the name, and that the schema of the sync is the one that it was loaded into.",
-		}
-	}
 	if h.newest > 0 && !h.settled[h.newest] {
 		m, err := d.manifest(ctx, h.chain, h.newest)
 		if err == nil {
@@ -66,7 +69,15 @@ func (d *destination) table(ctx context.Context, stream string) (*table, error) 
 			return nil, err
 		}
 	}
-	t := &table{chain: h.chain, stream: stream, schemas: make([]martsync.Schema, h.schemas), newest: h.newest, checkpoint: h.checkpoint}
+	return d.tableOf(ctx, h, stream)
+}
+
+// tableOf is the table of a chain whose last commit has been settled.
+func (d *destination) tableOf(ctx context.Context, h *head, stream string) (*table, error) {
+	if h.schemas == 0 {
+		return nil, noTable(stream)
+	}
+	t := &table{chain: h.chain, stream: stream, schemas: make([]martsync.Schema, h.schemas), newest: h.newest, checkpoint: h.checkpoint, swept: h.swept}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i := range t.schemas {
@@ -78,17 +89,38 @@ func (d *destination) table(ctx context.Context, stream string) (*table, error) 
 	return t, group.Wait()
 }
 
-// commits yields the commits 1 to t.newest in order, maybe without their history. Each is borrowed.
-func (d *destination) commits(ctx context.Context, t *table) iter.Seq2[*manifest, error] {
+// newest returns the last commit of a stream, settled; nil if there is none.
+func (d *destination) newest(ctx context.Context, stream string) (*head, *manifest, error) {
+	h, err := d.head(ctx, stream)
+	if err != nil || h.newest == 0 {
+		return h, nil, err
+	}
+	m, err := d.manifest(ctx, h.chain, h.newest)
+	if err == nil {
+		err = d.settle(ctx, h, m)
+	}
+	return h, m, err
+}
+
+func noTable(stream string) error {
+	return &martsync.Error{
+		Kind: martsync.Config, Op: "files: read table " + stream, Err: errors.New("there is no such table"),
+		Hint: "Check the name, and that the schema of the sync is the one that it was loaded into.",
+	}
+}
+
+// commits yields the commits from next, which is at least 1, to t.newest in order, maybe without their
+// history. Each is borrowed.
+func (d *destination) commits(ctx context.Context, t *table, next int64) iter.Seq2[*manifest, error] {
 	return func(yield func(*manifest, error) bool) {
-		next := int64(1)
+		next := next
 		for e, err := range d.store.List(ctx, t.folder+checkpointName, "") {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			_, n, _, ok := t.parse(e.Key)
-			if !ok || n > t.newest {
+			if !ok || n > t.newest || n < next {
 				continue
 			}
 			var c checkpoint
@@ -96,7 +128,7 @@ func (d *destination) commits(ctx context.Context, t *table) iter.Seq2[*manifest
 				yield(nil, err)
 				return
 			}
-			if len(c.Commits) == 0 || c.Commits[0].Number < next {
+			if len(c.Commits) == 0 {
 				continue
 			}
 			for m, err := range d.manifests(ctx, t.chain, next, c.Commits[0].Number-1) {
@@ -106,6 +138,9 @@ func (d *destination) commits(ctx context.Context, t *table) iter.Seq2[*manifest
 			}
 			for i := range c.Commits {
 				m := &c.Commits[i]
+				if m.Number < next {
+					continue
+				}
 				if m.Partial {
 					if m, err = d.manifest(ctx, t.chain, m.Number); err != nil {
 						yield(nil, err)
@@ -146,13 +181,13 @@ func (d *destination) history(ctx context.Context, stream string) iter.Seq2[*man
 // streams lists the streams that have a table, in the order of their names.
 func (d *destination) streams(ctx context.Context) ([]string, error) {
 	var all []string
-	for after := systemFolder; ; {
+	for after := blob.SystemFolder; ; {
 		folder := ""
-		for e, err := range d.store.List(ctx, systemFolder, after) {
+		for e, err := range d.store.List(ctx, blob.SystemFolder, after) {
 			if err != nil {
 				return nil, err
 			}
-			if name, _, ok := strings.Cut(strings.TrimPrefix(e.Key, systemFolder), "/"); ok {
+			if name, _, ok := strings.Cut(strings.TrimPrefix(e.Key, blob.SystemFolder), "/"); ok {
 				folder = name
 				break
 			}
@@ -161,14 +196,14 @@ func (d *destination) streams(ctx context.Context) ([]string, error) {
 			slices.Sort(all)
 			return all, nil
 		}
-		for _, err := range d.store.List(ctx, systemFolder+folder+"/"+schemaName, "") {
+		for _, err := range d.store.List(ctx, blob.SystemFolder+folder+"/"+schemaName, "") {
 			if err != nil {
 				return nil, err
 			}
 			all = append(all, streamOf(folder))
 			break
 		}
-		after = systemFolder + folder + "0" // the first text after all that begin with folder/
+		after = blob.SystemFolder + folder + "0" // the first text after all that begin with folder/
 	}
 }
 

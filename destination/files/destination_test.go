@@ -9,6 +9,8 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/destinationtest"
+	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/crash"
 )
 
@@ -20,8 +22,8 @@ var (
 )
 
 // factory opens destinations on one store, of which the suite may let calls fail.
-func factory(s store, c Config) destinationtest.Factory {
-	h := &hooked{store: s}
+func factory(s blob.Store, c Config) destinationtest.Factory {
+	h := &blobtest.Hooked{Store: s}
 	return destinationtest.Factory{
 		Open: func(t testing.TB) martsync.Destination { return destinationOn(t, h, c, coreEnv(t, nil)) },
 		Quarantine: func(t testing.TB, d martsync.Destination, stream string) (all []martsync.Quarantined) {
@@ -43,13 +45,13 @@ func factory(s store, c Config) destinationtest.Factory {
 			return all
 		},
 		Fault: func(n int) {
-			h.call = nil
+			h.Call = nil
 			if n < 0 {
 				return
 			}
 			var left atomic.Int64
 			left.Store(int64(n))
-			h.call = func(_, _ string, effect func() error) error {
+			h.Call = func(_, _ string, effect func() error) error {
 				if left.Add(-1) == -1 {
 					return &martsync.Error{Kind: martsync.Transient, Op: "test", Err: errors.New("a fault was asked for")}
 				}
@@ -65,7 +67,7 @@ func TestLaws(t *testing.T) {
 		"ndjson": {Format: "ndjson"}, "ndjson, gzip": {Format: "ndjson", Compression: "gzip"},
 	} {
 		t.Run("folder, "+name, func(t *testing.T) {
-			destinationtest.Run(t, func(t testing.TB) destinationtest.Factory { return factory(testFolder(t), c) })
+			destinationtest.Run(t, func(t testing.TB) destinationtest.Factory { return factory(blobtest.Folder(t), c) })
 		})
 	}
 	t.Run("folder, files of two rows", func(t *testing.T) {
@@ -73,11 +75,11 @@ func TestLaws(t *testing.T) {
 			if strings.Contains(t.Name(), "10,001_rows") {
 				t.Skip("ten thousand files")
 			}
-			return factory(testFolder(t), Config{Format: "ndjson", Rotate: Rotate{Rows: 2}})
+			return factory(blobtest.Folder(t), Config{Format: "ndjson", Rotate: Rotate{Rows: 2}})
 		})
 	})
 	t.Run("S3", func(t *testing.T) {
-		destinationtest.Run(t, func(t testing.TB) destinationtest.Factory { return factory(testBucket(t), Config{}) })
+		destinationtest.Run(t, func(t testing.TB) destinationtest.Factory { return factory(blobtest.Bucket(t), Config{}) })
 	})
 }
 
@@ -86,7 +88,7 @@ func TestLaws(t *testing.T) {
 var slowdown = 1
 
 func TestCrash(t *testing.T) {
-	for name, open := range stores {
+	for name, open := range blobtest.Stores {
 		t.Run(name, func(t *testing.T) {
 			o := crash.Options{Backfill: true, Every: 7 * slowdown, Runs: 20}
 			switch {
@@ -104,7 +106,7 @@ func TestCrash(t *testing.T) {
 
 // A destination that was cancelled says so, and not that the store is to blame.
 func TestCancelled(t *testing.T) {
-	d := destinationOn(t, testFolder(t), Config{}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := d.Open(ctx, people); !errors.Is(err, context.Canceled) {

@@ -52,6 +52,9 @@ func newParquetEncoder(w io.Writer, f fileFormat, schema martsync.Schema, meta [
 
 func (e *parquetEncoder) Write(r *martsync.Records, at time.Time) error {
 	masked := e.mask.apply(r)
+	if len(r.Columns) > len(e.mask.schema.Columns) {
+		return encodeError(e.mask.schema.Stream, e.out, e.file.Write(masked))
+	}
 	micros := at.UnixMicro()
 	e.synced.Ints = e.synced.Ints[:0]
 	for range r.Len {

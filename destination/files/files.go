@@ -15,7 +15,8 @@
 // stream next does it first if the writer has died in between. So
 //
 //   - who follows manifests sees whole commits (I1);
-//   - who lists the bucket never sees a file that disappears, or a row that comes again.
+//   - who lists the bucket never sees a file that disappears, or a row that comes again. In mode latest, which is
+//     described below, this does not hold.
 //
 // Rows that cannot be committed yet are staged: a document like a manifest, stage-<n>-<k>.json, the k-th that
 // builds on commit n, put in the same way. It holds everything since that commit, so a writer that takes over
@@ -41,8 +42,25 @@
 // The schema of a table is a chain of its own, because opening a table may change it without
 // a commit, and that must not make other writers lose.
 //
-// The package leaves to others: when to commit (package pipeline), what a record is (the source), and how
-// Parquet files are encoded (internal/pqfile).
+// # Mode latest
+//
+// A commit may replace the table: one of a stream of snapshots always does, and so does a compaction, which writes the
+// rows that the table has anyway to new files. Manifests tell where the table begins, so readers do not look
+// further back. In mode latest a writer compacts a table after a commit of its own when enough has come together, and whoever opens
+// it deletes the files that were replaced some time ago. What must be right about that:
+//
+//   - A compaction changes nothing for what comes later. It keeps each row's version, its flag of being deleted and the time when it was
+//     synced, also of rows that a scope or a census has marked. Tombstones become rows with that flag.
+//   - It is a commit like any other: it is put if there is none of its number, with the position of the commit before it. Of a sync and
+//     a compaction one loses, and the compaction has lost nothing but time. So that the sync loses none either,
+//     it is not begun, and not put, while a stage builds on its commit.
+//   - It is not part of the commit that it follows. If it goes wrong that commit stands and nothing is said of it but in the
+//     log; only when nobody knows whether it was put, the writer must be opened again.
+//   - A file is deleted when a commit that replaced it is settled, and was put as long ago as readers may take. Keys are never used again, so
+//     deleting can be repeated: the marker swept-<n> says that the files of all commits before n are gone, and is put after that.
+//
+// The package leaves to others: when to commit (package pipeline), what a record is (the source), how
+// Parquet files are encoded (internal/pqfile), and how objects are kept (internal/blob).
 package files
 
 import (
@@ -65,15 +83,11 @@ func Open(ctx context.Context, c Config, namespace string, env martsync.Env) (ma
 }
 
 func open(ctx context.Context, c Config, namespace string, env martsync.Env) (*destination, error) {
-	location, err := c.location(namespace)
-	if err != nil {
-		return nil, err
-	}
 	d, err := newDestination(c, namespace, env)
 	if err != nil {
 		return nil, err
 	}
-	d.store, err = openStore(ctx, location, c.S3, env)
+	d.store, err = c.location().Open(ctx, namespace, env)
 	return d, err
 }
 
@@ -95,8 +109,13 @@ func newDestination(c Config, namespace string, env martsync.Env) (*destination,
 	if err != nil {
 		return nil, err
 	}
+	latest, keep, err := c.mode(f)
+	if err != nil {
+		return nil, err
+	}
 	return &destination{
 		env: env, config: c, source: namespace, layout: l, format: f, preset: p,
+		latest: latest, keep: keep, rule: defaultRule, replay: compactReplay, compacting: make(chan struct{}, 1),
 		cleaned: map[string]bool{},
 	}, nil
 }

@@ -133,7 +133,8 @@ func tombstoneName(s *martsync.Schema) string {
 // use.
 type encoder interface {
 	// Write adds the rows, which become the version of their records that was synced at that
-	// time. It keeps nothing of r. Columns of a tombstone other than key and version become null.
+	// time. Rows that bring along when they were synced, in one column more than the schema has, keep that; only
+	// Parquet takes them. It keeps nothing of r. Columns of a tombstone other than key and version become null.
 	Write(r *martsync.Records, at time.Time) error
 
 	// Close writes what is left. It does not close the writer below.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // defaultLayout keeps each stream together and lets readers skip days.
@@ -100,8 +101,8 @@ func parseLayout(template string) (*layout, error) {
 		l.segments = append(l.segments, pieces)
 	}
 	switch first := l.segments[0][0]; {
-	case strings.HasPrefix(first.text, strings.TrimSuffix(systemFolder, "/")):
-		return nil, fail("Choose another name for the first part.", "%s belongs to the manifests", systemFolder)
+	case strings.HasPrefix(first.text, strings.TrimSuffix(blob.SystemFolder, "/")):
+		return nil, fail("Choose another name for the first part.", "%s belongs to the manifests", blob.SystemFolder)
 	case !used["stream"] && !used["object"]:
 		return nil, fail("Add {stream}.", "files of different streams would have the same key")
 	case !used["seq"]:

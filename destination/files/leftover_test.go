@@ -3,7 +3,6 @@ package files
 import (
 	"context"
 	"fmt"
-	"os"
 	"path"
 	"slices"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/rows"
 	"github.com/martsync/martsync/simulate"
 )
@@ -20,7 +21,7 @@ import (
 var ndjson = Config{Format: "ndjson"}
 
 // openOn opens a writer of people as another process would.
-func openOn(t testing.TB, s store, env martsync.Env) *writer {
+func openOn(t testing.TB, s blob.Store, env martsync.Env) *writer {
 	t.Helper()
 	w, err := destinationOn(t, s, ndjson, env).Open(t.Context(), people)
 	if err != nil {
@@ -54,7 +55,7 @@ func stageTo(t testing.TB, w martsync.Writer, next martsync.Cursor) {
 }
 
 // documents lists the names in a chain.
-func documents(t testing.TB, s store, stream string) (names []string) {
+func documents(t testing.TB, s blob.Store, stream string) (names []string) {
 	t.Helper()
 	for e, err := range s.List(t.Context(), chainOf(stream).folder, "") {
 		if err != nil {
@@ -66,7 +67,7 @@ func documents(t testing.TB, s store, stream string) (names []string) {
 }
 
 func TestNothingIsLeftOver(t *testing.T) {
-	for name, open := range stores {
+	for name, open := range blobtest.Stores {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			if err := tell(t.Context(), destinationOn(t, s, Config{Format: "ndjson", Rotate: Rotate{Rows: 2}}, coreEnv(t, nil))); err != nil {
@@ -88,7 +89,7 @@ func TestNothingIsLeftOver(t *testing.T) {
 
 // A writer that is closed takes away what it has uploaded, but for what somebody else may have read of.
 func TestCloseAbortsItsOwn(t *testing.T) {
-	for name, open := range stores {
+	for name, open := range blobtest.Stores {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			w := openOn(t, s, coreEnv(t, nil))
@@ -109,9 +110,9 @@ func TestCloseAbortsItsOwn(t *testing.T) {
 		})
 	}
 	t.Run("in doubt", func(t *testing.T) {
-		s := testFolder(t)
+		s := blobtest.Folder(t)
 		p := &process{at: -1, mode: unreported}
-		w := openOn(t, &hooked{store: s, call: func(name, key string, effect func() error) error {
+		w := openOn(t, &blobtest.Hooked{Store: s, Call: func(name, key string, effect func() error) error {
 			if name == "put" && strings.Contains(key, manifestName) {
 				p.at = p.calls
 			}
@@ -134,19 +135,10 @@ func TestCloseAbortsItsOwn(t *testing.T) {
 	})
 }
 
-// age makes an upload to a folder older.
-func age(t testing.TB, s store, r receipt, by time.Duration) {
-	t.Helper()
-	at := time.Now().Add(-by)
-	if err := os.Chtimes(s.(*folder).temporary(r.Key, r.ID), at, at); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Left-overs of dead writers are those that are older than the newest commit and that nobody names.
 func TestLeftOversOfTheDead(t *testing.T) {
-	s := testFolder(t)
-	begin := func(key string) receipt {
+	s := blobtest.Folder(t)
+	begin := func(key string) blob.Receipt {
 		u, err := s.Create(t.Context(), key, "")
 		if err != nil {
 			t.Fatal(err)
@@ -165,9 +157,9 @@ func TestLeftOversOfTheDead(t *testing.T) {
 		return all
 	}
 	old, young, other := begin("people/dt=2025-01-01/old"), begin("people/dt=2025-01-01/young"), begin("peoples/dt=2025-01-01/other")
-	age(t, s, old, 2*time.Hour)
-	age(t, s, young, 59*time.Minute)
-	age(t, s, other, 2*time.Hour)
+	blobtest.Age(t, s, old, 2*time.Hour)
+	blobtest.Age(t, s, young, 59*time.Minute)
+	blobtest.Age(t, s, other, 2*time.Hour)
 
 	w := openOn(t, s, coreEnv(t, nil))
 	if diff := cmp.Diff([]string{"old", "other", "young"}, ids()); diff != "" {
@@ -178,7 +170,7 @@ func TestLeftOversOfTheDead(t *testing.T) {
 	put(t, w, 2)
 	stageTo(t, w, "s1")
 	staged := w.held.Files[0].Upload
-	age(t, s, staged, 3*time.Hour) // clocks may differ: the name counts
+	blobtest.Age(t, s, staged, 3*time.Hour) // clocks may differ: the name counts
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +204,7 @@ func TestPrefixOf(t *testing.T) {
 
 // An upload that a rule of the bucket has aborted costs time, whoever had it staged.
 func TestLostStage(t *testing.T) {
-	for name, open := range stores {
+	for name, open := range blobtest.Stores {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
 			w := openOn(t, s, coreEnv(t, nil))
@@ -246,7 +238,7 @@ func TestLostStage(t *testing.T) {
 
 // A commit promises no file whose upload is gone.
 func TestLostBeforeCommit(t *testing.T) {
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	clock := simulate.NewClock(noon)
 	w := openOn(t, s, coreEnv(t, clock))
 	put(t, w, 1)
@@ -270,8 +262,8 @@ func TestLostBeforeCommit(t *testing.T) {
 
 // A promise that nobody can keep is told, with the way back.
 func TestLostAfterCommit(t *testing.T) {
-	s := testFolder(t)
-	w := openOn(t, &hooked{store: s, call: func(name, _ string, effect func() error) error {
+	s := blobtest.Folder(t)
+	w := openOn(t, &blobtest.Hooked{Store: s, Call: func(name, _ string, effect func() error) error {
 		if name == "finish" {
 			return errDied
 		}
@@ -307,7 +299,7 @@ func TestLostAfterCommit(t *testing.T) {
 
 // Whoever loads the files elsewhere may take them away.
 func TestFilesTakenAway(t *testing.T) {
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	w := openOn(t, s, coreEnv(t, nil))
 	put(t, w, 1)
 	commitTo(t, w, "c1")
@@ -334,7 +326,7 @@ func TestFences(t *testing.T) {
 	for first, one := range acts {
 		for second, two := range acts {
 			t.Run(first+" before "+second, func(t *testing.T) {
-				s := testFolder(t)
+				s := blobtest.Folder(t)
 				w := openOn(t, s, coreEnv(t, nil))
 				put(t, w, 1)
 				stageTo(t, w, "s1")

@@ -10,6 +10,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // formatVersion is that of manifests, stages, checkpoints and schemas. A reader refuses a newer one.
@@ -34,6 +35,20 @@ type manifest struct {
 	// Snapshot says that the rows replace the table.
 	Snapshot bool `json:"snapshot,omitempty"`
 
+	// Put is when it was put, by the clock of who did. At may be any other time.
+	Put time.Time `json:"put,omitzero"`
+
+	// Compacted says that the rows are those that the table had before: there is nothing new for who has followed
+	// the chain up to here.
+	Compacted bool `json:"compacted,omitempty"`
+
+	// Start is the last commit, up to this one, that replaced the table; 0: none did, or they are not told. Files of commits before it
+	// may be gone.
+	Start int64 `json:"start,omitempty"`
+
+	// Size is how large the table is after the commit; nil: earlier commits do not tell theirs.
+	Size *tableSize `json:"size,omitempty"`
+
 	// Sequence is the greatest number that a file of the stream has.
 	Sequence int64 `json:"sequence,omitempty"`
 
@@ -53,7 +68,7 @@ type manifest struct {
 
 	// Dropped are the uploads of a stage that were discarded. They are aborted once a commit makes
 	// it impossible that anybody still counts on them.
-	Dropped []receipt `json:"dropped,omitempty"`
+	Dropped []blob.Receipt `json:"dropped,omitempty"`
 }
 
 // A file is one data file. It is invisible until the commit that names it has been put.
@@ -65,7 +80,7 @@ type file struct {
 	Rows     int64                 `json:"rows"`
 	Bytes    int64                 `json:"bytes"`
 	SHA256   string                `json:"sha256"`
-	Upload   receipt               `json:"upload"`
+	Upload   blob.Receipt          `json:"upload"`
 	Begun    time.Time             `json:"begun,omitzero"`
 	Ranges   map[string]valueRange `json:"ranges,omitempty"`  // of a key of type int64 and of the columns of type timestamp and date
 	Deleted  bool                  `json:"deleted,omitempty"` // it has rows that carry the flag or are tombstones

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/rows"
 	"github.com/martsync/martsync/simulate"
 )
@@ -21,17 +22,18 @@ import (
 func TestManifestSurvives(t *testing.T) {
 	want := manifest{
 		Version: formatVersion, Stream: "people", Number: 42, Stage: 7, Writer: "w", Sync: "run-1", At: noon, Cursor: `{"a":"<\u2028>"}`, Table: 3,
+		Put: noon.Add(time.Second), Compacted: true, Start: 41, Size: &tableSize{Base: martsync.Extent{Files: 1, Rows: 2, Bytes: 3}, Since: martsync.Extent{Files: 4, Rows: 5, Bytes: 6}},
 		Snapshot: true, Sequence: 1 << 40, Schemas: []schema{schemaOf(people)},
 		Files: []file{{
 			Key: "people/a.parquet", Sequence: 9, Format: fileFormat{Kind: csvFormat, Compression: gzipCompression, Bare: true, Deleted: "0,7-9"},
-			Rows: 1, Bytes: 2, SHA256: "ab", Upload: receipt{Key: "people/a.parquet", ID: "x", Parts: []part{{Number: 1, ETag: `"e"`, CRC32C: "c"}}, Size: 2, SHA256: "ab"},
+			Rows: 1, Bytes: 2, SHA256: "ab", Upload: blob.Receipt{Key: "people/a.parquet", ID: "x", Parts: []blob.Part{{Number: 1, ETag: `"e"`, CRC32C: "c"}}, Size: 2, SHA256: "ab"},
 			Begun: noon, Ranges: map[string]valueRange{"id": {math.MinInt64, math.MaxInt64}}, Deleted: true,
 		}},
 		Complete: []scope{{}, {"list", "it's"}}, Censuses: []census{{math.MinInt64, math.MaxInt64, []int64{-1, 1<<53 + 1}}},
 		Windows:     []window{{From: noon, To: noon.Add(time.Hour), Job: "j", Filter: `"<f>"`, Records: -1, Bytes: 1 << 60, SHA256: "s", Parsed: 1, Quarantined: 2, Written: 3, Calls: 4}, {}},
 		Quarantined: []quarantined{{"j", 2, "c", "why", "a\x00\n🙂"}},
 		Log:         []martsync.LogEntry{{Time: noon, Sync: "run-1", Stream: "people", Operation: "commit", Success: true, Message: "m", Rows: 1, Bytes: 2}},
-		Dropped:     []receipt{{Key: "k", ID: "y", Modified: noon}},
+		Dropped:     []blob.Receipt{{Key: "k", ID: "y", Modified: noon}},
 	}
 	for _, size := range []int{0, 2 * compressFrom} {
 		want.Quarantined[0].Reason = strings.Repeat("why ", size/4)
@@ -110,10 +112,10 @@ func TestWrongDocuments(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	c := chainOf("uploads")
-	if strings.HasPrefix(c.folder, uploadFolder) {
+	if strings.HasPrefix(c.folder, blob.UploadFolder) {
 		t.Errorf("the stream named uploads has its chain in %s", c.folder)
 	}
-	if got := streamOf(strings.TrimSuffix(strings.TrimPrefix(c.folder, systemFolder), "/")); got != "uploads" {
+	if got := streamOf(strings.TrimSuffix(strings.TrimPrefix(c.folder, blob.SystemFolder), "/")); got != "uploads" {
 		t.Errorf("stream of %s: got %q", c.folder, got)
 	}
 	for key, want := range map[string][3]any{
@@ -140,9 +142,9 @@ func TestNames(t *testing.T) {
 
 // TestCheckpoints reads a long chain with few requests, whatever checkpoints there are.
 func TestCheckpoints(t *testing.T) {
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	var gets atomic.Int64
-	h := &hooked{store: s, call: func(name, _ string, effect func() error) error {
+	h := &blobtest.Hooked{Store: s, Call: func(name, _ string, effect func() error) error {
 		if name == "get" {
 			gets.Add(1)
 		}
@@ -197,7 +199,7 @@ func TestCheckpoints(t *testing.T) {
 			}
 			gets.Store(0)
 			var numbers []int64
-			for m, err := range d.commits(t.Context(), table) {
+			for m, err := range d.commits(t.Context(), table, 1) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -234,7 +236,7 @@ func TestCheckpoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err = range d.commits(t.Context(), table) {
+	for _, err = range d.commits(t.Context(), table, 1) {
 		if err != nil {
 			break
 		}
@@ -245,7 +247,7 @@ func TestCheckpoints(t *testing.T) {
 }
 
 func TestStreams(t *testing.T) {
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	d := destinationOn(t, s, ndjson, coreEnv(t, nil))
 	want := []string{"a", "a-b", "a0", "a_b", "uploads", "z"}
 	for _, stream := range want {
@@ -285,7 +287,7 @@ func TestWhatTheManifestTells(t *testing.T) {
 			{Name: "never", Type: martsync.Timestamp},
 		},
 	}
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	d := destinationOn(t, s, Config{Rotate: Rotate{Rows: 2}}, coreEnv(t, nil))
 	w, err := d.Open(t.Context(), schema)
 	if err != nil {
@@ -329,7 +331,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 		Stream:  "activities",
 		Columns: []martsync.Column{{Name: "id", Type: martsync.Int64}, {Name: "activity_type_id", Type: martsync.Int64}, {Name: "text", Type: martsync.String}},
 	}
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	d := destinationOn(t, s, Config{Format: "csv", Layout: "{stream}/{activity_type}/{seq}.{format}"}, coreEnv(t, nil))
 	opened, err := d.Open(t.Context(), schema)
 	if err != nil {
@@ -365,27 +367,6 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	for key := range files {
 		if !strings.HasPrefix(key, "activities/") || strings.Count(key, "/") != 2 {
 			t.Errorf("key %q", key)
-		}
-	}
-}
-
-func TestLocations(t *testing.T) {
-	for _, tt := range []struct {
-		config          Config
-		namespace, want string
-	}{
-		{Config{URL: "s3://b/p"}, "", "s3://b/p"},
-		{Config{URL: "s3://b/p/"}, "mart", "s3://b/p/mart"},
-		{Config{URL: "s3://b"}, "a/b", "s3://b/a/b"},
-		{Config{Path: "x"}, "mart", filepath.Join("x", "mart")},
-		{Config{URL: "file:///x"}, "ma rt", "file:///x/ma%20rt"},
-		{Config{}, "", ""},
-		{Config{URL: "s3://b", Path: "x"}, "", ""},
-		{Config{Path: "x"}, "../y", ""},
-	} {
-		got, err := tt.config.location(tt.namespace)
-		if got != tt.want || (err == nil) != (tt.want != "") || err != nil && (martsync.KindOf(err) != martsync.Config || martsync.HintOf(err) == "") {
-			t.Errorf("%+v, %q: got %q, %v", tt.config, tt.namespace, got, err)
 		}
 	}
 }
@@ -427,7 +408,7 @@ func TestPresetFiles(t *testing.T) {
 		Stream: "visitor_page_views", Key: []string{"id"}, Deletes: true,
 		Columns: []martsync.Column{{Name: "id", Type: martsync.Int64}, {Name: "url", Type: martsync.String}},
 	}
-	s := testFolder(t)
+	s := blobtest.Folder(t)
 	d := destinationOn(t, s, Config{Preset: pardotPreset}, coreEnv(t, simulate.NewClock(noon)))
 	w, err := d.Open(t.Context(), schema)
 	if err != nil {

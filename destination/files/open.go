@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 	"github.com/martsync/martsync/internal/evolve"
 )
 
@@ -25,7 +26,7 @@ func (d *destination) Open(ctx context.Context, s martsync.Schema) (martsync.Wri
 	if err := checkStream(s.Stream); err != nil {
 		return nil, err
 	}
-	if err := probe(ctx, d.store); err != nil {
+	if err := blob.Probe(ctx, d.store); err != nil {
 		return nil, err
 	}
 	var changes []martsync.Change // of all tries: what one has changed the next one finds done
@@ -59,7 +60,7 @@ func (d *destination) open(ctx context.Context, s martsync.Schema) (*writer, []m
 	}
 	w := &writer{
 		d: d, head: h, schema: s, base: h.newest, stage: h.stage,
-		load: d.env.Clock.Now().UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8]),
+		load: d.newLoad(), size: &tableSize{},
 		open: map[string]*openFile{}, ranged: rangedColumns(&s), rotation: d.rotation(s.Stream), budget: heldOfFiles,
 	}
 	if h.newest > 0 {
@@ -70,8 +71,9 @@ func (d *destination) open(ctx context.Context, s martsync.Schema) (*writer, []m
 		if err := d.settle(ctx, h, m); err != nil {
 			return nil, nil, err
 		}
-		w.cursor, w.sequence = m.Cursor, m.Sequence
+		w.cursor, w.sequence, w.start, w.size = m.Cursor, m.Sequence, m.Start, m.Size
 		d.cleanStages(ctx, h, m)
+		d.sweep(ctx, h, m)
 	}
 	if h.stage > 0 {
 		if ok, err := w.resume(ctx); err != nil || !ok {
@@ -81,6 +83,11 @@ func (d *destination) open(ctx context.Context, s martsync.Schema) (*writer, []m
 	d.cleanUploads(ctx, h, w)
 	w.ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return w, changes, nil
+}
+
+// newLoad names a writer as no other one.
+func (d *destination) newLoad() string {
+	return d.env.Clock.Now().UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8])
 }
 
 // fit makes the table fit the schema and tells what had to change; false if somebody else
@@ -100,7 +107,7 @@ func (d *destination) fit(ctx context.Context, h *head, s martsync.Schema) ([]ma
 		return changes, true, nil
 	}
 	err := d.write(ctx, h.schema(h.schemas+1), tableSchema{Version: formatVersion, Stream: s.Stream, Number: h.schemas + 1, Schema: schemaOf(want)})
-	if errors.Is(err, errExists) {
+	if errors.Is(err, blob.ErrExists) {
 		return nil, false, nil
 	}
 	h.schemas++

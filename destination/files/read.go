@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // ReadTable yields the current rows of a table, as of the last commit when it was called. The
@@ -37,7 +38,7 @@ func (d *destination) steps(ctx context.Context, t *table) iter.Seq2[replayStep,
 				yield(replayStep{}, err)
 				return
 			}
-			s, err := d.step(t, m, &known)
+			s, err := d.step(t, m, &known, false)
 			if !yield(s, err) || err != nil {
 				return
 			}
@@ -45,18 +46,18 @@ func (d *destination) steps(ctx context.Context, t *table) iter.Seq2[replayStep,
 	}
 }
 
-// effective yields the commits that have something to do with the current rows: of a stream of
-// snapshots the last one says it all.
+// effective yields the commits that the table is made of: from the last one that replaced what was there.
 func (d *destination) effective(ctx context.Context, t *table) iter.Seq2[*manifest, error] {
 	return func(yield func(*manifest, error) bool) {
-		if t.schema().Snapshot && t.newest > 0 {
-			m, err := d.manifest(ctx, t.chain, t.newest)
-			if err != nil || m.Snapshot {
-				yield(m, err)
-				return
-			}
+		if t.newest == 0 {
+			return
 		}
-		for m, err := range d.commits(ctx, t) {
+		last, err := d.manifest(ctx, t.chain, t.newest)
+		if err != nil || last.Snapshot {
+			yield(last, err)
+			return
+		}
+		for m, err := range d.commits(ctx, t, last.begin()) {
 			if !yield(m, err) || err != nil {
 				return
 			}
@@ -64,9 +65,9 @@ func (d *destination) effective(ctx context.Context, t *table) iter.Seq2[*manife
 	}
 }
 
-// step is a commit as the resolver takes it.
-func (d *destination) step(t *table, m *manifest, known *schemaCache) (replayStep, error) {
-	s := replayStep{Table: int(m.Table) - 1, Replace: m.Snapshot, Complete: m.scopes(), Censuses: m.censuses()}
+// step is a commit as the resolver takes it, maybe of rows that bring along when they were synced.
+func (d *destination) step(t *table, m *manifest, known *schemaCache, synced bool) (replayStep, error) {
+	s := replayStep{At: m.At, Table: int(m.Table) - 1, Replace: m.Snapshot, Complete: m.scopes(), Censuses: m.censuses()}
 	if s.Table < 0 || s.Table >= len(t.schemas) {
 		return s, damagedDocument(t.manifest(m.Number), fmt.Errorf("it names state %d of the table's schema, of %d", m.Table, len(t.schemas)))
 	}
@@ -76,9 +77,17 @@ func (d *destination) step(t *table, m *manifest, known *schemaCache) (replaySte
 		if err != nil {
 			return s, damagedDocument(t.manifest(m.Number), err)
 		}
-		f.Upload, f.Ranges = receipt{}, nil // there may be many files, and these are most of what is known of one
+		f.Upload, f.Ranges = blob.Receipt{}, nil // there may be many files, and these are most of what is known of one
+		if synced {
+			schema = withSynced(schema)
+		}
+		commit, at := m.Number, m.At
 		s.Files = append(s.Files, replayFile{Schema: schema, Rows: func(ctx context.Context) iter.Seq2[*martsync.Records, error] {
-			return d.fileRows(ctx, f, schema)
+			rows := d.readable(ctx, t.stream, commit, d.fileRows(ctx, f, schema))
+			if synced {
+				rows = stamped(rows, at)
+			}
+			return rows
 		}})
 	}
 	return s, nil
@@ -114,7 +123,7 @@ func (d *destination) fileRows(ctx context.Context, f file, s martsync.Schema) i
 	return func(yield func(*martsync.Records, error) bool) {
 		src, err := d.store.Open(ctx, f.Key, f.Bytes)
 		if err != nil {
-			if errors.Is(err, errNotFound) {
+			if errors.Is(err, blob.ErrNotFound) {
 				err = lostFile(&f)
 			}
 			yield(nil, err)
@@ -138,8 +147,23 @@ func (d *destination) fileRows(ctx context.Context, f file, s martsync.Schema) i
 	}
 }
 
+// readable yields the rows of a file of a commit, unless it is gone because the table was replaced meanwhile.
+func (d *destination) readable(ctx context.Context, stream string, commit int64, rows iter.Seq2[*martsync.Records, error]) iter.Seq2[*martsync.Records, error] {
+	return func(yield func(*martsync.Records, error) bool) {
+		for r, err := range rows {
+			if errors.Is(err, blob.ErrNotFound) && d.replaced(ctx, stream, commit) {
+				err = fail(martsync.Transient, "read table "+stream, "Read it again. If that happens often, set keep to longer than reading takes.",
+					"the table was replaced while it was read, and its old files are gone: %w", blob.ErrNotFound)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
 // lostFile is about a data file that somebody took away.
 func lostFile(f *file) error {
 	return fail(martsync.Data, "read "+f.Key, "Restore the file from a version or a copy. Whoever consumes files should copy them, not move them, if the tables are to be read here.",
-		"%w, though a commit promises it", errNotFound)
+		"%w, though a commit promises it", blob.ErrNotFound)
 }

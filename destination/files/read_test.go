@@ -17,6 +17,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/blob/blobtest"
+	"github.com/martsync/martsync/internal/blob/s3test"
 	"github.com/martsync/martsync/internal/rows"
 )
 
@@ -46,24 +49,24 @@ func load(t *testing.T, d *destination, s martsync.Schema, c martsync.Commit, ad
 
 // counting counts what is read of a store.
 type counting struct {
-	store
+	blob.Store
 	documents, files atomic.Int64
 }
 
 func (c *counting) Get(ctx context.Context, key string, most int64) ([]byte, error) {
 	c.documents.Add(1)
-	return c.store.Get(ctx, key, most)
+	return c.Store.Get(ctx, key, most)
 }
 
-func (c *counting) Open(ctx context.Context, key string, size int64) (reader, error) {
+func (c *counting) Open(ctx context.Context, key string, size int64) (blob.Reader, error) {
 	c.files.Add(1)
-	return c.store.Open(ctx, key, size)
+	return c.Store.Open(ctx, key, size)
 }
 
 // TestReadIsOfOneMoment: rows are those of the last commit when the table was asked for, whatever
 // comes before they are read. They can be read twice.
 func TestReadIsOfOneMoment(t *testing.T) {
-	d := destinationOn(t, testFolder(t), Config{}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))
 	load(t, d, leads, martsync.Commit{Next: "1"}, func(b *rows.Builder) { b.Append(int64(1), "Ann", rows.Micros(1)) })
 	s, records, err := d.ReadTable(t.Context(), "leads")
 	if err != nil {
@@ -82,7 +85,7 @@ func TestReadIsOfOneMoment(t *testing.T) {
 
 // TestSnapshotsNeedOneCommit: what older snapshots held is not read.
 func TestSnapshotsNeedOneCommit(t *testing.T) {
-	d := destinationOn(t, testFolder(t), Config{}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))
 	s := martsync.Schema{Stream: "programs", Snapshot: true, Columns: leads.Columns}
 	for i := range 5 {
 		load(t, d, s, martsync.Commit{Next: martsync.Cursor(fmt.Sprint(i))}, func(b *rows.Builder) {
@@ -90,7 +93,7 @@ func TestSnapshotsNeedOneCommit(t *testing.T) {
 			b.Append(int64(i), "x", rows.Micros(1))
 		})
 	}
-	calls := &counting{store: d.store}
+	calls := &counting{Store: d.store}
 	d.store = calls
 	_, records, err := d.ReadTable(t.Context(), "programs")
 	if err != nil {
@@ -118,7 +121,7 @@ func TestFilesThatWereTouched(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := testFolder(t)
+			s := blobtest.Folder(t)
 			d := destinationOn(t, s, Config{Format: "ndjson"}, coreEnv(t, nil))
 			load(t, d, leads, martsync.Commit{Next: "1"}, func(b *rows.Builder) {
 				for i := range int64(3) {
@@ -151,7 +154,7 @@ func TestFilesThatWereTouched(t *testing.T) {
 }
 
 func TestLedgerOfAllStreams(t *testing.T) {
-	d := destinationOn(t, testFolder(t), Config{}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))
 	other := leads
 	other.Stream = "accounts"
 	window := func(job string) martsync.Window {
@@ -199,7 +202,7 @@ func TestNewestTime(t *testing.T) {
 			{Name: "n", Type: martsync.Int64},
 		},
 	}
-	d := destinationOn(t, testFolder(t), Config{}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))
 	load(t, d, s, martsync.Commit{Next: "1"}, func(b *rows.Builder) {
 		b.Append(int64(1), rows.Micros(5), rows.Micros(70*day), rows.Date(70), "2030-01-01", int64(1))
 		b.Append(int64(2), rows.Micros(6), rows.Micros(20*day), rows.Date(20), "2020-02-29T12:00:00.5+01:00", int64(1))
@@ -236,7 +239,7 @@ func TestNewestTime(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			before := d.store
 			defer func() { d.store = before }()
-			calls := &counting{store: before}
+			calls := &counting{Store: before}
 			d.store = calls
 			got, err := d.NewestTime(t.Context(), c.table, c.column)
 			if err != nil || !got.Equal(c.want) || got.Location() != time.UTC {
@@ -262,17 +265,17 @@ func findingsOf(findings []martsync.Finding) (all []string) {
 
 func TestCheck(t *testing.T) {
 	for name, c := range map[string]struct {
-		open func(testing.TB) store
+		open func(testing.TB) blob.Store
 		want []string
 	}{
-		"folder": {testFolder, []string{"list files: true", "write files: true", "read files: true", "one writer at a time: true", "unfinished uploads: true", "delete files: true", "free space: true"}},
-		"S3":     {testBucket, []string{"list files: true", "write files: true", "read files: true", "one writer at a time: true", "clock: true", "unfinished uploads: true", "delete files: true"}},
+		"folder": {blobtest.Folder, []string{"list files: true", "write files: true", "read files: true", "one writer at a time: true", "unfinished uploads: true", "delete files: true", "free space: true"}},
+		"S3":     {blobtest.Bucket, []string{"list files: true", "write files: true", "read files: true", "one writer at a time: true", "clock: true", "unfinished uploads: true", "delete files: true"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := c.open(t)
 			d := destinationOn(t, s, Config{}, coreEnv(t, nil))
 			load(t, d, leads, martsync.Commit{Next: "1"}, nil)
-			before := keysOf(t, s, "", "")
+			before := blobtest.Keys(t, s, "", "")
 			findings := d.Check(t.Context())
 			if diff := cmp.Diff(c.want, findingsOf(findings)); diff != "" {
 				t.Errorf("findings (-want +got):\n%s\n%+v", diff, findings)
@@ -280,7 +283,7 @@ func TestCheck(t *testing.T) {
 			if !strings.Contains(findings[0].Detail, s.String()+", 1 table") {
 				t.Errorf("detail of the place: got %q", findings[0].Detail)
 			}
-			if diff := cmp.Diff(before, keysOf(t, s, "", "")); diff != "" {
+			if diff := cmp.Diff(before, blobtest.Keys(t, s, "", "")); diff != "" {
 				t.Errorf("objects after the check (-before +after):\n%s", diff)
 			}
 			if left := unfinished(t, s); len(left) > 0 {
@@ -299,7 +302,7 @@ func TestCheckFails(t *testing.T) {
 				return false
 			}
 			_, _ = io.Copy(io.Discard, r.Body)
-			sayS3(w, http.StatusForbidden, "AccessDenied", "Access Denied")
+			s3test.Say(w, http.StatusForbidden, "AccessDenied", "Access Denied")
 			return true
 		}
 	}
@@ -315,14 +318,14 @@ func TestCheckFails(t *testing.T) {
 		"no abort":        {http.MethodDelete, "uploadId", []string{"unfinished uploads"}, "s3:AbortMultipartUpload"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFakeS3(t)
-			s := f.store("data")
+			f := blobtest.NewS3(t)
+			s := f.Store("data")
 			d := destinationOn(t, s, Config{}, coreEnv(t, nil))
 			load(t, d, leads, martsync.Commit{Next: "1"}, nil)
-			before := keysOf(t, s, "", "")
-			f.during(denied(c.method, c.query))
+			before := blobtest.Keys(t, s, "", "")
+			f.During(denied(c.method, c.query))
 			findings := d.Check(t.Context())
-			f.during(nil)
+			f.During(nil)
 			var got []string
 			for _, finding := range findings {
 				if finding.OK {
@@ -336,7 +339,7 @@ func TestCheckFails(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("what is not well (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(before, keysOf(t, s, "", "")); diff != "" {
+			if diff := cmp.Diff(before, blobtest.Keys(t, s, "", "")); diff != "" {
 				t.Errorf("objects after the check (-before +after):\n%s", diff)
 			}
 		})
@@ -353,7 +356,7 @@ func (o off) Now() time.Time { return o.SystemClock.Now().Add(o.by) }
 
 func TestCheckClock(t *testing.T) {
 	for by, want := range map[time.Duration]bool{0: true, 3 * time.Minute: true, -3 * time.Minute: true, 10 * time.Minute: false, -10 * time.Minute: false} {
-		d := destinationOn(t, testBucket(t), Config{}, coreEnv(t, off{by: by}))
+		d := destinationOn(t, blobtest.Bucket(t), Config{}, coreEnv(t, off{by: by}))
 		for _, f := range d.Check(t.Context()) {
 			if f.OK != (f.Subject != "clock" || want) {
 				t.Errorf("clock off by %v, %s: got %v (%s)", by, f.Subject, f.OK, f.Detail)
@@ -364,8 +367,8 @@ func TestCheckClock(t *testing.T) {
 
 // TestCheckStops: a store that is not there is said once.
 func TestCheckStops(t *testing.T) {
-	s := testFolder(t)
-	d := destinationOn(t, &hooked{store: s, call: func(string, string, func() error) error {
+	s := blobtest.Folder(t)
+	d := destinationOn(t, &blobtest.Hooked{Store: s, Call: func(string, string, func() error) error {
 		return &martsync.Error{Kind: martsync.Transient, Op: "test", Err: errors.New("no such host"), Hint: "find it"}
 	}}, Config{}, coreEnv(t, nil))
 	findings := d.Check(t.Context())

@@ -41,7 +41,7 @@ func (r *resolver) mapping(s *martsync.Schema, tables []martsync.Schema) *rowMap
 		for k := range tables {
 			way = way.follow(&tables[k])
 		}
-		m.columns[j] = mappedColumn{from: from, sticky: col.Sticky, told: s.IsKey(c.Name) || c.Name == s.Version, way: way}
+		m.columns[j] = mappedColumn{from: from, sticky: col.Sticky, told: s.IsKey(c.Name) || c.Name == s.Version || c.Name == martsync.SyncedAt, way: way}
 		if s.Version != "" && c.Name == s.Version {
 			m.version = j
 		}

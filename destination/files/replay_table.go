@@ -1,6 +1,7 @@
 package files
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/martsync/martsync"
@@ -198,7 +199,21 @@ func (t *replayTable) complete(scopes []martsync.Scope) {
 // miss marks a record unless the step had a row of it.
 func (t *replayTable) miss(i int) {
 	if t.records[i].present != t.step+1 {
-		t.records[i].deleted = true
+		t.flag(i, true)
+	}
+}
+
+// flag marks a record as deleted or not. That is a change of the row: if rows bring along when they were
+// synced, it is the time of the step now.
+func (t *replayTable) flag(i int, deleted bool) {
+	rec := &t.records[i]
+	if rec.deleted == deleted {
+		return
+	}
+	rec.deleted = deleted
+	if hasSynced(t.schema()) {
+		_, at, _, _ := nextCell(rec.cells) // the first column, which is never null
+		binary.LittleEndian.PutUint64(at, uint64(t.r.steps[t.step].at))
 	}
 }
 
@@ -268,7 +283,7 @@ func (t *replayTable) count(c *martsync.Census) {
 		}
 		if k := int64Of(value); k > c.After && k <= c.UpTo {
 			_, found := slices.BinarySearch(c.Keys, k)
-			t.records[i].deleted = !found
+			t.flag(i, !found)
 		}
 	}
 }

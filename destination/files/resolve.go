@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/martsync/martsync"
 )
@@ -24,6 +25,7 @@ import (
 
 // A replayStep is what one commit does to a table.
 type replayStep struct {
+	At       time.Time         // of the commit: when scopes and censuses mark rows
 	Table    int               // the state of the table's schema that the rows came into; it never goes back
 	Replace  bool              // the rows before this step are gone: a snapshot, or files written anew
 	Files    []replayFile      // in the order in which their rows were written
@@ -66,7 +68,8 @@ type resolver struct {
 
 // A plannedStep is what is kept of a step until its rows are read.
 type plannedStep struct {
-	table    int // index into resolver.tables
+	at       int64 // microseconds
+	table    int   // index into resolver.tables
 	files    []replayFile
 	event    eventPos // scopes and censuses; they may be large
 	scopes   int
@@ -139,7 +142,7 @@ func (r *resolver) add(s replayStep) error {
 		// A writer that was opened before the last one may have committed before it, too.
 		s.Table = max(s.Table, r.steps[n-1].table)
 	}
-	p := plannedStep{table: s.Table, files: s.Files, scopes: len(s.Complete)}
+	p := plannedStep{at: s.At.UnixMicro(), table: s.Table, files: s.Files, scopes: len(s.Complete)}
 	for _, c := range s.Censuses {
 		p.censuses = append(p.censuses, span{c.After, c.UpTo})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/memory"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/rows"
 )
 
@@ -49,7 +50,7 @@ func TestReadAgainstModel(t *testing.T) {
 			return
 		}
 		kind := rapid.SampledFrom([]Config{{}, {Preset: pardotPreset}, {Format: "csv", Compression: "gzip"}, {Format: "ndjson", Rotate: Rotate{Rows: 3}}}).Draw(rt, "configuration")
-		d := destinationOn(t, testFolder(t), kind, coreEnv(t, nil))
+		d := destinationOn(t, blobtest.Folder(t), kind, coreEnv(t, nil))
 		defer d.Close()
 		m := newReplayModel(rt, dir)
 		m.real = d

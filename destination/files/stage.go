@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // Stage puts a document that holds all since the last commit. The one before it is of no use then.
@@ -82,7 +83,7 @@ func (w *writer) put(ctx context.Context, document func() (*manifest, error)) er
 	mine := w.done
 	w.done = nil // from here on others may know of them
 	switch err := w.d.store.Put(ctx, w.head.chain.stage(w.base, m.Stage), data, true); {
-	case errors.Is(err, errExists):
+	case errors.Is(err, blob.ErrExists):
 		w.done = mine
 		return w.conflict("staged or discarded")
 	case err != nil:
@@ -107,7 +108,7 @@ func (w *writer) resume(ctx context.Context) (bool, error) {
 	m := &manifest{}
 	key := w.head.chain.stage(w.base, w.stage)
 	switch err := w.d.read(ctx, key, m); {
-	case errors.Is(err, errNotFound): // there is a later one by now, or a commit
+	case errors.Is(err, blob.ErrNotFound): // there is a later one by now, or a commit
 		return false, nil
 	case err != nil:
 		return false, err

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/rows"
 )
 
@@ -136,7 +138,7 @@ func tableOf(t testing.TB, d *destination, stream string) []string {
 func states(t testing.TB) map[martsync.Cursor][]string {
 	t.Helper()
 	states := map[martsync.Cursor][]string{"": {}}
-	d := destinationOn(t, testFolder(t), Config{Format: "ndjson"}, coreEnv(t, nil))
+	d := destinationOn(t, blobtest.Folder(t), Config{Format: "ndjson"}, coreEnv(t, nil))
 	for n, c := range story {
 		if c.end != "commit" {
 			continue
@@ -157,7 +159,7 @@ func states(t testing.TB) map[martsync.Cursor][]string {
 // has seen must not disappear or change.
 type watcher struct{ seen map[string]time.Time }
 
-func (w *watcher) look(t testing.TB, s store) {
+func (w *watcher) look(t testing.TB, s blob.Store) {
 	t.Helper()
 	now := visible(t, s)
 	for key, modified := range w.seen {
@@ -174,7 +176,7 @@ func TestEveryStoreCall(t *testing.T) {
 	want := states(t)
 	last := want[martsync.Cursor(strconv.Itoa(len(story)))]
 	c := Config{Format: "ndjson", Rotate: Rotate{Rows: 2}}
-	for name, open := range stores {
+	for name, open := range blobtest.Stores {
 		for mode := range callModes {
 			t.Run(name+"/"+mode.String(), func(t *testing.T) {
 				stride := 1
@@ -184,7 +186,7 @@ func TestEveryStoreCall(t *testing.T) {
 				for at := int(mode) % stride; ; at += stride {
 					s := open(t)
 					p := &process{at: at, mode: mode}
-					h := &hooked{store: s, call: p.call}
+					h := &blobtest.Hooked{Store: s, Call: p.call}
 					err := tell(t.Context(), destinationOn(t, h, c, coreEnv(t, nil)))
 					if p.calls <= at {
 						t.Logf("%d calls", p.calls)
@@ -219,7 +221,7 @@ func TestEveryStoreCall(t *testing.T) {
 }
 
 // wantEnd checks what there is when the story has been told.
-func wantEnd(t *testing.T, d *destination, s store, last []string, when string) {
+func wantEnd(t *testing.T, d *destination, s blob.Store, last []string, when string) {
 	t.Helper()
 	if diff := cmp.Diff(last, tableOf(t, d, "people")); diff != "" {
 		t.Errorf("%s: table (-want +got):\n%s", when, diff)
@@ -247,8 +249,8 @@ func TestEveryOverlap(t *testing.T) {
 	last := want[martsync.Cursor(strconv.Itoa(len(story)))]
 	c := Config{Format: "ndjson", Rotate: Rotate{Rows: 2}}
 	for at := 0; ; at++ {
-		s := testFolder(t)
-		if err := probe(t.Context(), s); err != nil { // not a call of either
+		s := blobtest.Folder(t)
+		if err := blob.Probe(t.Context(), s); err != nil { // not a call of either
 			t.Fatal(err)
 		}
 		d := destinationOn(t, s, c, coreEnv(t, nil))
@@ -258,7 +260,7 @@ func TestEveryOverlap(t *testing.T) {
 				t.Errorf("call %d: the other sync: %v", at, err)
 			}
 		}
-		h := &hooked{store: s, call: p.call}
+		h := &blobtest.Hooked{Store: s, Call: p.call}
 		err := tell(t.Context(), destinationOn(t, h, c, coreEnv(t, nil)))
 		if p.calls <= at {
 			return

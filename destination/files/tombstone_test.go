@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/rows"
 )
 
@@ -17,7 +18,7 @@ func TestColumnNamedTombstone(t *testing.T) {
 	}
 	for _, format := range []string{"parquet", "csv", "ndjson"} {
 		t.Run(format, func(t *testing.T) {
-			d := destinationOn(t, testFolder(t), Config{Format: format}, coreEnv(t, nil))
+			d := destinationOn(t, blobtest.Folder(t), Config{Format: format}, coreEnv(t, nil))
 			for round := range int64(2) {
 				w, err := d.Open(t.Context(), schema)
 				if err != nil {

@@ -20,6 +20,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob/blobtest"
+	"github.com/martsync/martsync/internal/blob/s3test"
 	"github.com/martsync/martsync/internal/rows"
 	"github.com/martsync/martsync/simulate"
 )
@@ -71,13 +73,13 @@ var networkFaults = map[string]networkFault{
 	},
 	"500":     {server: says(http.StatusInternalServerError, "InternalError")},
 	"503":     {server: says(http.StatusServiceUnavailable, "SlowDown")},
-	"hung up": {server: loseReply},
+	"hung up": {server: s3test.LoseReply},
 }
 
 // says answers with an error.
 func says(status int, code string) func(w http.ResponseWriter, r *http.Request, next http.Handler) bool {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) bool {
-		sayS3(w, status, code, "Please try again.")
+		s3test.Say(w, status, code, "Please try again.")
 		return true
 	}
 }
@@ -89,7 +91,7 @@ const toxicHeader = "Martsync-Toxic"
 // asked of the store.
 type faultyNetwork struct {
 	tb     testing.TB
-	s3     *fakeS3
+	s3     *blobtest.S3
 	fault  networkFault
 	server *toxiproxy.ApiServer
 	direct *http.Transport
@@ -108,11 +110,11 @@ type faultyNetwork struct {
 
 func newFaultyNetwork(tb testing.TB, f networkFault) *faultyNetwork {
 	n := &faultyNetwork{
-		tb: tb, s3: newFakeS3(tb), fault: f, at: -1, direct: &http.Transport{},
+		tb: tb, s3: blobtest.NewS3(tb), fault: f, at: -1, direct: &http.Transport{},
 		server: toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop()),
 	}
 	tb.Cleanup(n.direct.CloseIdleConnections)
-	n.s3.during(func(w http.ResponseWriter, r *http.Request, next http.Handler) bool {
+	n.s3.During(func(w http.ResponseWriter, r *http.Request, next http.Handler) bool {
 		return r.Header.Get(toxicHeader) != "" && f.server(w, r, next)
 	})
 	return n
@@ -130,7 +132,7 @@ func (n *faultyNetwork) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Header.Set(toxicHeader, "yes")
 		return alone.RoundTrip(r)
 	}
-	proxy := toxiproxy.NewProxy(n.server, "s3", "127.0.0.1:0", n.s3.server.Listener.Addr().String())
+	proxy := toxiproxy.NewProxy(n.server, "s3", "127.0.0.1:0", n.s3.Address())
 	if err := proxy.Start(); err != nil {
 		n.tb.Error(err)
 		return nil, err
@@ -191,7 +193,7 @@ func (n *faultyNetwork) destination(t *testing.T, through http.RoundTripper) *de
 	env := coreEnv(t, simulate.NewClock(noon))
 	env.HTTP = &http.Client{Transport: through, Timeout: time.Minute}
 	// Of the formats this one takes the least time.
-	return destinationOn(t, openFake(t, "data", n.s3.options(), env), Config{Format: "ndjson"}, env)
+	return destinationOn(t, blobtest.Open(t, "data", n.s3.Options(), env), Config{Format: "ndjson"}, env)
 }
 
 var (

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 )
 
 // A writer loads one stream. It writes its rows into uploads, which nobody sees.
@@ -31,6 +32,9 @@ type writer struct {
 	ranged   []int // columns whose range is kept
 
 	base   int64           // the commit that it builds on
+	start  int64           // where the table begins at that, and
+	size   *tableSize      // how large it is; nil: not known
+	tired  bool            // a compaction went wrong
 	cursor martsync.Cursor // of that
 	stage  int64           // the stage that it continues; 0: none
 	staged martsync.Cursor
@@ -51,7 +55,7 @@ type openFile struct {
 	seq     int64
 	key     string
 	begun   time.Time
-	upload  upload
+	upload  blob.Upload
 	encoder encoder
 	raw     int // bytes of records
 	ranges  map[string]valueRange
@@ -152,7 +156,7 @@ func (w *writer) end(part string) error {
 	delete(w.open, part)
 	err := f.encoder.Close()
 	if err == nil {
-		var r receipt
+		var r blob.Receipt
 		if r, err = f.upload.Close(w.ctx); err == nil {
 			w.done = append(w.done, file{
 				Key: f.key, Sequence: f.seq, Format: f.encoder.Format(), Rows: f.encoder.Rows(), Bytes: r.Size, SHA256: r.SHA256,
@@ -229,7 +233,8 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 	if err := w.verify(ctx, m.Files); err != nil {
 		return err
 	}
-	m.Number, m.Dropped = w.base+1, nil
+	m.Number, m.Put, m.Dropped = w.base+1, w.d.env.Clock.Now().UTC(), nil
+	m.grow(w.start, w.size)
 	data, err := encodeDocument(m)
 	if err != nil {
 		return err
@@ -237,7 +242,7 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 	mine := w.done
 	w.done = nil // from here on others may know of them
 	switch err := w.d.store.Put(ctx, w.head.manifest(m.Number), data, true); {
-	case errors.Is(err, errExists):
+	case errors.Is(err, blob.ErrExists):
 		w.done = mine
 		return w.conflict("committed")
 	case err != nil:
@@ -251,7 +256,8 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 	w.d.cleanStages(ctx, w.head, m)
 	w.d.checkpoint(ctx, w.head)
 	w.base, w.cursor, w.stage, w.staged, w.held = m.Number, m.Cursor, 0, "", nil
-	return nil
+	w.start, w.size = m.Start, m.Size
+	return w.compact(ctx, m)
 }
 
 // fence finds out whether the writer still builds on what is there. That a commit comes between this and its

@@ -100,10 +100,13 @@ var rules = []rule{
 	{"a destination imports the root, internal packages and itself", within("destination"), func(from, to string) bool {
 		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors" || connector(from) == connector(to)
 	}},
+	{"the raw zone and the audit import the root and internal packages", func(p string) bool { return within("raw")(p) || within("audit")(p) }, func(_, to string) bool {
+		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors"
+	}},
 	{"the engine and its helpers import no connector", func(p string) bool {
 		return slices.Contains([]string{"pipeline", "state", "runlog", "config"}, strings.SplitN(p, "/", 2)[0]) || strings.HasPrefix(p, "internal/")
 	}, func(_, to string) bool {
-		return !strings.HasPrefix(to, "source/") && !strings.HasPrefix(to, "destination/") && to != "internal/connectors" && !strings.HasPrefix(to, "cmd/") && to != "web"
+		return to != "raw" && to != "audit" && !strings.HasPrefix(to, "source/") && !strings.HasPrefix(to, "destination/") && to != "internal/connectors" && !strings.HasPrefix(to, "cmd/") && to != "web"
 	}},
 	{"nothing imports a command", func(string) bool { return true }, func(_, to string) bool { return !strings.HasPrefix(to, "cmd/") }},
 }
@@ -205,6 +208,14 @@ func TestRules(t *testing.T) {
 		{"simulate", "", false},
 		{"destination/duckdb", "internal/sqlgen", true},
 		{"destination/duckdb", "state", false},
+		{"raw", "internal/blob", true},
+		{"raw", "pipeline", false},
+		{"raw", "source/marketo", false},
+		{"audit", "destination/files", false},
+		{"destination/files", "internal/blob", true},
+		{"internal/blob", "destination/files", false},
+		{"internal/blob/s3test", "internal/blob", true},
+		{"pipeline", "raw", false},
 		{"pipeline", "state", true},
 		{"pipeline", "source/marketo", false},
 		{"internal/truth", "simulate", true},

@@ -1,7 +1,0 @@
-//go:build !unix && !windows
-
-package files
-
-func syncFolder(string) error { return nil }
-
-func platformKind(error) (hint string, ok bool) { return "", false }

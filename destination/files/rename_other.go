@@ -1,8 +1,0 @@
-//go:build !linux && !darwin && !windows
-
-package files
-
-import "errors"
-
-// renameNew would rename a file unless the new name exists; this system has no such call.
-func renameNew(_, _ string) error { return errors.ErrUnsupported }
