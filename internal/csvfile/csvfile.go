@@ -61,6 +61,10 @@ type Options struct {
 
 	// StartLine is how many records come before the first one of the reader.
 	StartLine int64
+
+	// Raw asks for the bytes of each chunk. Then there are also chunks without records, for what lies
+	// outside of them, and a file without a header yields its bytes. Nothing is copied for it but that.
+	Raw bool
 }
 
 // A Chunk is a run of records, good and bad, in the order of the file.
@@ -71,6 +75,11 @@ type Chunk struct {
 	Offset      int64                  // bytes of the reader up to the end of the last one
 	Header      []string               // fields of the file
 	Replaced    int64                  // invalid pieces of UTF-8 replaced in this chunk
+
+	// Raw, if it was asked for, is the bytes of the reader after those of the chunk before. If the
+	// chunk has rows it ends at Offset. All of them together are what the reader gave, unless
+	// that ended with an error. They may be overwritten.
+	Raw []byte
 }
 
 // Read yields the records of r in chunks of at most a batch. Each chunk is borrowed: it is

@@ -53,10 +53,30 @@ func collect(t tb, r io.Reader, o Options, l limits) (outcome, piecewise) {
 	t.Helper()
 	var all outcome
 	var parts piecewise
+	var given, raw bytes.Buffer
+	if o.Raw {
+		r = io.TeeReader(r, &given)
+	}
 	for chunk, err := range read(context.Background(), r, o, l) {
 		if err != nil {
 			all.Err = err.Error()
 			break
+		}
+		if !o.Raw && chunk.Raw != nil {
+			t.Fatalf("%d bytes as they came, and nobody asked for them", len(chunk.Raw))
+		}
+		if len(chunk.Raw) > 8*max(l.block, l.record) {
+			t.Fatalf("a chunk has %d bytes, with blocks of %d and records of %d", len(chunk.Raw), l.block, l.record)
+		}
+		raw.Write(chunk.Raw)
+		if o.Raw && chunk.Rows > 0 && int64(raw.Len()) != chunk.Offset {
+			t.Fatalf("%d bytes up to offset %d", raw.Len(), chunk.Offset)
+		}
+		for i := range chunk.Raw {
+			chunk.Raw[i] = 0xFF // they are the caller's
+		}
+		if o.Raw && chunk.Rows == 0 && len(chunk.Raw) > 0 && chunk.Records.Len == 0 && len(chunk.Quarantined) == 0 {
+			continue
 		}
 		var one outcome
 		for i := range chunk.Records.Len {
@@ -80,6 +100,10 @@ func collect(t tb, r io.Reader, o Options, l limits) (outcome, piecewise) {
 		all.Quarantined = append(all.Quarantined, one.Quarantined...)
 		all.Count += one.Count
 		all.Replaced += one.Replaced
+	}
+	switch {
+	case o.Raw && all.Err == "" && !bytes.Equal(raw.Bytes(), given.Bytes()), !bytes.HasPrefix(given.Bytes(), raw.Bytes()):
+		t.Fatalf("the bytes as they came: -given +handed out\n%s", cmp.Diff(given.String(), raw.String()))
 	}
 	return all, parts
 }
@@ -303,8 +327,10 @@ func checkSame(t tb, text []byte, l limits) {
 			"bytewise":   iotest.OneByteReader(bytes.NewReader(text)),
 			"half":       iotest.HalfReader(bytes.NewReader(text)),
 			"end at end": iotest.DataErrReader(bytes.NewReader(text)),
+			"kept":       bytes.NewReader(text),
+			"kept half":  iotest.HalfReader(bytes.NewReader(text)),
 		} {
-			o.Workers = workers
+			o.Workers, o.Raw = workers, strings.HasPrefix(name, "kept")
 			got, parts := collect(t, r, o, l)
 			if !reflect.DeepEqual(want, got) {
 				t.Fatalf("%d workers, read %s: -want +got\n%s", workers, name, cmp.Diff(want, got))
@@ -316,7 +342,7 @@ func checkSame(t tb, text []byte, l limits) {
 	}
 	// Other blocks cut other chunks, but give the same rows.
 	for _, block := range []int{7, 64, 4096} {
-		o.Workers = 2
+		o.Workers, o.Raw = 2, true
 		got, _ := collect(t, bytes.NewReader(text), o, limits{block: block, record: l.record})
 		for _, out := range []*outcome{&want, &got} { // some texts end with the block
 			out.Err = out.Err[:min(len(out.Err), 60)]
@@ -369,7 +395,7 @@ func TestReadError(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		for cut := range len(text) {
 			r := io.MultiReader(strings.NewReader(text[:cut]), iotest.ErrReader(broken))
-			got, parts := collect(t, r, Options{Columns: leads, Null: "null", Workers: workers}, small)
+			got, parts := collect(t, r, Options{Columns: leads, Null: "null", Workers: workers, Raw: cut%2 == 0}, small)
 			if got.Err != broken.Error() {
 				t.Fatalf("cut at %d: error %q, want %q", cut, got.Err, broken)
 			}
@@ -419,6 +445,55 @@ func TestContext(t *testing.T) {
 	}
 	if !errors.Is(last, context.Canceled) || n > 10 {
 		t.Errorf("after %d chunks error %v, want context.Canceled soon", n, last)
+	}
+}
+
+// What lies outside of records is handed out too, and never much of it at once.
+func TestRaw(t *testing.T) {
+	nuls, lines := strings.Repeat("\x00", 5_000), strings.Repeat("\n", 5_000)
+	for _, c := range []struct {
+		name, text string
+		rows       int
+	}{
+		{"nothing", "", 0},
+		{"no header", "\n\n\r\n", 0},
+		{"nothing but NUL bytes", nuls, 0},
+		{"a header and no more", "id,name,attributes\n", 0},
+		{"a header and NUL bytes", "id,name,attributes\n" + nuls, 0},
+		{"a byte order mark", "\xef\xbb\xbf\n\nid,name,attributes\n1,a,null\n", 1},
+		{"empty lines everywhere", lines + "id,name,attributes\n" + lines + "1,a,null\n" + lines + "2,b,null" + lines, 2},
+		{"NUL bytes everywhere", nuls + "id,na" + nuls + "me,attributes\n" + nuls + "1,a,null\n" + nuls + "2,b" + nuls + ",null" + nuls + "\n" + nuls, 2},
+		{"a record that is too long", "id,name,attributes\n1,a,null\n2," + strings.Repeat("x", 4_000) + ",null\n3,c,null\n", 3},
+		{"one that has no end", "id,name,attributes\n1,a,null\n2," + strings.Repeat("x", 4_000), 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, workers := range []int{1, 3} {
+				o := Options{Columns: leads, Null: "null", Workers: workers, Raw: true}
+				if got, _ := collect(t, strings.NewReader(c.text), o, small); got.Count != int64(c.rows) || got.Err != "" {
+					t.Errorf("%d workers: %d rows, error %q, want %d", workers, got.Count, got.Err, c.rows)
+				}
+			}
+		})
+	}
+	kept, n := testing.AllocsPerRun(5, func() { readAll(t, true) }), testing.AllocsPerRun(5, func() { readAll(t, false) })
+	if kept > n+40 {
+		t.Errorf("%.0f allocations with the bytes handed out, %.0f without: want nearly as few", kept, n)
+	}
+}
+
+// readAll reads a clean file of many blocks.
+func readAll(t *testing.T, raw bool) {
+	t.Helper()
+	text := "id,name,attributes\n" + strings.Repeat("1,a,null\n", 20_000)
+	size := 0
+	for chunk, err := range read(context.Background(), strings.NewReader(text), Options{Columns: leads, Null: "null", Raw: raw}, limits{block: 4 << 10, record: 16 << 10}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += len(chunk.Raw)
+	}
+	if raw && size != len(text) {
+		t.Errorf("%d bytes handed out, want %d", size, len(text))
 	}
 }
 

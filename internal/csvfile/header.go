@@ -13,9 +13,10 @@ func dataError(format string, args ...any) error {
 	return &martsync.Error{Kind: martsync.Data, Op: "read the header of an export file", Err: fmt.Errorf(format, args...)}
 }
 
-// header reads the first record that is not an empty line as the header of the file. There
+// readHeader reads the first record that is not an empty line as the header of the file. There
 // is none if the file is empty.
-func (f *feed) header(l limits) ([]string, error) {
+func (rd *reader) readHeader(l limits) ([]string, error) {
+	f := &rd.feed
 	var p piece
 	s := scanner{record: l.record}
 	n := l.block
@@ -43,17 +44,20 @@ func (f *feed) header(l limits) ([]string, error) {
 				header[i] = string(field)
 			}
 			f.unread(p.cut(end))
-			return header, nil
+			return header, rd.keep(&p, 0, end)
 		}
 		switch {
 		case !more && f.ended():
-			return nil, nil
+			return nil, rd.keep(&p, 0, len(p.data)+1)
 		case !more:
 			return nil, f.err
 		case pos == 0:
 			n *= 2
 		}
 		f.unread(p.cut(pos))
+		if err := rd.keep(&p, 0, pos); err != nil {
+			return nil, err
+		}
 	}
 }
 

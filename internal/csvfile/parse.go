@@ -57,7 +57,8 @@ type result struct {
 	builder     *columns.Builder
 	quarantined []martsync.Quarantined
 	rows        int64
-	offset      int64
+	end         int   // of the last record, in the block
+	offset      int64 // the same in the file
 	replaced    int64
 }
 
@@ -92,7 +93,7 @@ func (p *parser) chunk(b *columns.Builder, trusted bool) result {
 		}
 	}
 	res.replaced += b.Replaced()
-	res.offset = p.piece.offset(last)
+	res.end, res.offset = last, p.piece.offset(last)
 	return res
 }
 

@@ -29,6 +29,7 @@ const patience = 8
 type block struct {
 	parser
 	data   piece
+	kept   int  // data before this has been handed out as it came, or is kept for that
 	sure   bool // nothing may be cut after it before it has been parsed
 	last   bool // the reader gives nothing after it
 	out    chan result
@@ -49,6 +50,8 @@ type reader struct {
 	free     []*block
 	lines    int64
 
+	keeper
+
 	builders chan *columns.Builder
 	jobs     chan *block // nil: the caller's goroutine parses
 	workers  sync.WaitGroup
@@ -57,10 +60,14 @@ type reader struct {
 func read(ctx context.Context, r io.Reader, o Options, l limits) iter.Seq2[Chunk, error] {
 	return func(yield func(Chunk, error) bool) {
 		rd := &reader{feed: feed{r: r}, header: o.Header, yield: yield, lines: o.StartLine}
+		rd.keeper = keeper{on: o.Raw, columns: o.Columns, most: l.block}
 		err := rd.open(o, l)
 		if err == nil && rd.plan != nil {
 			defer rd.close()
 			err = rd.run(ctx)
+		}
+		if err == nil {
+			err = rd.flush()
 		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(Chunk{}, err)
@@ -72,7 +79,7 @@ func read(ctx context.Context, r io.Reader, o Options, l limits) iter.Seq2[Chunk
 // the plan nil.
 func (rd *reader) open(o Options, l limits) (err error) {
 	if rd.header == nil {
-		if rd.header, err = rd.feed.header(l); err != nil || rd.header == nil {
+		if rd.header, err = rd.readHeader(l); err != nil || rd.header == nil {
 			return err
 		}
 	}
@@ -190,9 +197,11 @@ func (rd *reader) dispatch() {
 			}
 		}
 		if len(b.data.data) == 0 {
+			rd.tail += b.data.nulsOf(0, 1) // after whatever is in flight
 			rd.recycle(b)
 			return
 		}
+		b.kept = 0
 		b.start(&b.data, !more && rd.ended())
 		rd.flight = append(rd.flight, b)
 		if rd.jobs != nil {
@@ -222,7 +231,7 @@ func evenCut(data []byte) int {
 func (rd *reader) drain(b *block) error {
 	if rd.jobs != nil {
 		for res := range b.out {
-			err := rd.deliver(res)
+			err := rd.deliver(b, res)
 			rd.builders <- res.builder
 			if err != nil {
 				return err
@@ -238,13 +247,13 @@ func (rd *reader) drain(b *block) error {
 		if res.rows == 0 {
 			return nil
 		}
-		if err := rd.deliver(res); err != nil {
+		if err := rd.deliver(b, res); err != nil {
 			return err
 		}
 	}
 }
 
-func (rd *reader) deliver(res result) error {
+func (rd *reader) deliver(b *block, res result) error {
 	for i := range res.quarantined {
 		res.quarantined[i].Line += rd.lines
 	}
@@ -252,6 +261,13 @@ func (rd *reader) deliver(res result) error {
 	chunk := Chunk{
 		Records: res.builder.Records(), Quarantined: res.quarantined, Rows: res.rows,
 		Offset: res.offset, Header: rd.header, Replaced: res.replaced,
+	}
+	if rd.on {
+		var err error
+		if chunk.Raw, err = rd.raw(b, res.end); err != nil {
+			return err
+		}
+		rd.offset = res.offset
 	}
 	if !rd.yield(chunk, nil) {
 		return errStopped
@@ -264,11 +280,17 @@ func (rd *reader) deliver(res result) error {
 func (rd *reader) settle(b *block) error {
 	defer rd.recycle(b)
 	if b.pos == len(b.data.data) {
+		if err := rd.keep(&b.data, b.kept, b.pos+1); err != nil {
+			return err
+		}
 		rd.grow, rd.patience = 0, max(rd.patience-1, 0)
 		return nil
 	}
 	if len(rd.flight) > 0 {
 		rd.patience = patience
+	}
+	if err := rd.keep(&b.data, b.kept, b.pos); err != nil {
+		return err
 	}
 	var rest piece
 	rest.add(b.data.cut(b.pos))
@@ -319,14 +341,18 @@ func (rd *reader) skip() error {
 		if lf := bytes.IndexByte(data[n:], '\n'); must == 0 && lf >= 0 {
 			end = n + lf + 1
 		} else if more {
+			if err := rd.keep(&b.data, 0, end); err != nil {
+				return err
+			}
 			continue
 		}
-		res := result{quarantined: []martsync.Quarantined{q}, rows: 1, offset: b.data.offset(end)}
+		res := result{quarantined: []martsync.Quarantined{q}, rows: 1, end: end, offset: b.data.offset(end)}
+		b.kept = 0
 		rd.unread(b.data.cut(end))
 		res.builder = <-rd.builders
 		defer func() { rd.builders <- res.builder }()
 		res.builder.Reset()
-		return rd.deliver(res)
+		return rd.deliver(b, res)
 	}
 }
 

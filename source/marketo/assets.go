@@ -28,7 +28,7 @@ var assets = [...]asset{
 	{"programs", assetRoot + "programs.json", assetRoot + "program/%d.json", fieldList(
 		"id integer", "name", "description", "createdAt datetime", "updatedAt datetime", "url", "type", "channel",
 		"folder object", "status", "workspace", "headStart boolean", "sfdcId", "sfdcName",
-		"startDate datetime", "endDate datetime", "tags array", "costs array")},
+		"startDate datetime", "endDate datetime", "tags array sticky", "costs array sticky")},
 	{"smart_campaigns", assetRoot + "smartCampaigns.json", assetRoot + "smartCampaign/%d.json", fieldList(
 		"id integer", "name", "description", "createdAt datetime", "updatedAt datetime", "folder object", "status",
 		"type", "isSystem boolean", "isActive boolean", "isRequestable boolean", "isCommunicationLimitEnabled boolean",
@@ -45,14 +45,19 @@ var assets = [...]asset{
 		"computedUrl", "workspace")},
 }
 
-// fieldList makes columns of "name dataType" pairs; a name alone is text.
+// fieldList makes columns of "name dataType" pairs; a name alone is text. Those that listings do not
+// tell, and reads by id do, are "name dataType sticky".
 func fieldList(pairs ...string) []martsync.Column {
 	fields := make([]field, len(pairs))
 	for i, p := range pairs {
-		name, dataType, _ := strings.Cut(p, " ")
-		fields[i] = field{Name: name, DataType: dataType}
+		words := append(strings.Fields(p), "")
+		fields[i] = field{Name: words[0], DataType: words[1]}
 	}
-	return columnsOf(fields)
+	columns := columnsOf(fields)
+	for i, p := range pairs {
+		columns[i].Sticky = strings.HasSuffix(p, " sticky")
+	}
+	return columns
 }
 
 // assetOverlap is how far an incremental read looks back behind the end of the last one:
@@ -156,16 +161,17 @@ func (a *assetStream) full(ctx context.Context, before assetPosition, now, until
 			}
 			n, bad := pages.take(env, int64(offset))
 			news += n
+			b := pages.flush()
+			b.Quarantined, b.Bytes = bad, env.Bytes
+			b.Raw = pages.kept(a.asset.path, env, int64(offset))
+			if (b.Records != nil || len(bad) > 0 || b.Raw != nil) && !yield(b, nil) {
+				return
+			}
+			pages.builder.Reset()
 			if len(env.Result) == 0 {
 				break
 			}
 			filled++
-			b := pages.flush()
-			b.Quarantined, b.Bytes = bad, env.Bytes
-			if (b.Records != nil || len(bad) > 0) && !yield(b, nil) {
-				return
-			}
-			pages.builder.Reset()
 		}
 		// A single page is one moment's truth. Of several, the last walk must be sure.
 		stable = filled <= 1 || walk > 1 && news == 0
@@ -206,6 +212,7 @@ func (a *assetStream) updates(ctx context.Context, p assetPosition, until time.T
 			return
 		}
 		n, bad := pages.take(env, int64(p.Offset))
+		raw := pages.kept(a.asset.path, env, int64(p.Offset))
 		p.Offset += assetPage
 		p.News += n
 		done := false
@@ -217,7 +224,7 @@ func (a *assetStream) updates(ctx context.Context, p assetPosition, until time.T
 			p.Offset, p.Pages, p.News = 0, 0, 0
 		}
 		b := pages.flush()
-		b.Quarantined, b.Bytes = bad, env.Bytes
+		b.Quarantined, b.Bytes, b.Raw = bad, env.Bytes, raw
 		p.Parsed, p.Quarantined, p.Calls = pages.parsed, pages.quarantined, pages.calls
 		b.Cursor = p.cursor()
 		if done {

@@ -132,8 +132,11 @@ type run struct {
 
 	pos       *position
 	notes     []martsync.Note
+	pick      []int          // see rowWriter
+	raw       []martsync.Raw // pages whose rows have not been yielded yet
+	rawBytes  int
 	dirty     bool // pos has changed since it was last yielded
-	delivered bool // rows have been yielded since the last verified cursor
+	delivered bool // rows, or bytes they may come from, have been yielded since the last verified cursor
 	fresh     *job // intended by this read: it cannot be in the vendor's list yet
 	born      *job // created by this read: it cannot have been enqueued yet
 }
@@ -328,10 +331,13 @@ func (r *run) remember() error {
 // send yields a batch.
 func (r *run) send(b martsync.Batch) error {
 	b.Notes, r.notes = r.notes, nil
+	if len(r.raw) > 0 {
+		b.Raw, r.raw, r.rawBytes = append(r.raw, b.Raw...), nil, 0
+	}
 	if b.Cursor != "" {
 		r.dirty = false
 		r.delivered = b.Unverified
-	} else if b.Records != nil || b.Quarantined != nil {
+	} else if b.Records != nil || b.Quarantined != nil || b.Raw != nil {
 		r.delivered = true
 	}
 	if !r.yield(b, nil) {

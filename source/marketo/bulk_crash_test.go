@@ -25,8 +25,10 @@ func TestBulkLaws(t *testing.T) {
 				a := newAccount(t, marketosim.Config{Options: simulate.Options{Rows: 30}, PerLead: 4})
 				a.tweak = func(c *Config) { c.Activities.Mode = mode }
 				end := a.clock.Now().Add(-visibleAfter)
+				served := newServed(a.line)
 				return sourcetest.Setup{
-					Open:    func(testing.TB) martsync.Source { return onlyBulk{a.open(), 15 * 24 * time.Hour} },
+					Calls: a.calls, Sum: served.sum,
+					Open:    func(testing.TB) martsync.Source { return onlyBulk{source: a.open(), longest: 15 * 24 * time.Hour} },
 					Clock:   a.clock,
 					Streams: bulkNames,
 					Span:    martsync.Span{End: end},
@@ -40,12 +42,16 @@ func TestBulkLaws(t *testing.T) {
 type onlyBulk struct {
 	*source
 	longest time.Duration
+	every   int64 // bytes between two cursors; 0: as usual
 }
 
 func (o onlyBulk) Streams(ctx context.Context) ([]martsync.Stream, error) {
 	streams, err := o.bulkStreams(ctx)
 	for _, s := range streams {
 		s.(*rangeStream).longest = o.longest
+		if o.every > 0 {
+			s.(*rangeStream).cursorEvery = o.every
+		}
 	}
 	return streams, err
 }
@@ -58,7 +64,7 @@ func crashWorld(mode string) func(t testing.TB, seed uint64) *crash.World {
 		})
 		a.tweak = func(c *Config) { c.Activities.Mode = mode }
 		return &crash.World{
-			Open: func() (martsync.Source, error) { return onlyBulk{a.open(), 8 * 24 * time.Hour}, nil },
+			Open: func() (martsync.Source, error) { return onlyBulk{source: a.open(), longest: 8 * 24 * time.Hour}, nil },
 			Change: func() {
 				a.sim.Change(10)
 				a.clock.Advance(2 * visibleAfter)

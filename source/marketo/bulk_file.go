@@ -86,12 +86,8 @@ func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
 // records yields the records of a file from where j.File says. It returns the position at the
 // end of the file.
 func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *download) (filePosition, error) {
-	at, o := filePosition{}, csvfile.Options{
-		Columns: spec.columns, Null: emptyCell, Workers: min(runtime.GOMAXPROCS(0), parsersMost), AllowExtra: true,
-	}
-	if o.Columns == nil {
-		o.Columns = r.schema.Columns
-	}
+	at, o := filePosition{}, spec.fileOptions(&r.schema)
+	o.Raw = r.src.keep
 	if j.File != nil {
 		at = *j.File
 		header, err := r.header(ctx, spec, p, j)
@@ -100,49 +96,36 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		}
 		o.Header, o.StartLine = header, at.Rows
 	}
-	var w *rowWriter
-	if spec.convert != nil {
-		w = newRowWriter(r, j.ID)
-	}
+	rows := newFileRows(r, spec, j.ID)
+	raw := martsync.Raw{Body: "job-" + j.ID + ".csv", How: how{Kind: exportFile, Part: spec.name, Job: j.ID, From: j.From, To: j.To}.text(), Offset: at.Offset}
 	base, last, replaced := at.Offset, at.Offset, int64(0)
 	checked := j.File != nil
 	for chunk, err := range csvfile.Read(ctx, d, o) {
 		if err != nil {
 			return at, readError(ctx, d, err)
 		}
-		if !checked {
+		if !checked && chunk.Header != nil {
 			if err := checkHeader(j, chunk.Header, p.wanted(spec)); err != nil {
 				return at, err
 			}
 			checked = true
 		}
 		end := base + chunk.Offset
-		b := martsync.Batch{Records: chunk.Records, Quarantined: chunk.Quarantined, Bytes: end - at.Offset}
-		for i := range b.Quarantined {
-			b.Quarantined[i].Job = j.ID
+		b, out, bad, err := rows.take(&chunk)
+		if err != nil {
+			return at, err
 		}
+		b.Bytes = end - at.Offset
 		at.Offset = end
 		at.Rows += chunk.Rows
-		at.Bad += int64(len(chunk.Quarantined))
+		at.Out += out
+		at.Bad += bad
 		replaced += chunk.Replaced
-		if w != nil {
-			w.quarantined = append(w.quarantined, b.Quarantined...)
-			if err := spec.convert(w, chunk.Records); err != nil {
-				return at, err
-			}
-			at.Out += w.rows
-			at.Bad += w.bad
-			w.rows, w.bad = 0, 0
-			n := b.Bytes
-			b = w.batch()
-			b.Bytes = n
-		} else {
-			at.Out += chunk.Rows - int64(len(chunk.Quarantined))
-			if chunk.Records.Len == 0 {
-				b.Records = nil
-			}
+		if raw.Data = chunk.Raw; len(raw.Data) > 0 {
+			b.Raw = []martsync.Raw{raw}
+			raw.Offset += int64(len(raw.Data))
 		}
-		if b.Records == nil && len(b.Quarantined) == 0 {
+		if b.Records == nil && len(b.Quarantined) == 0 && b.Raw == nil {
 			continue
 		}
 		if end-last >= r.cursorEvery && b.Records != nil {
@@ -155,9 +138,7 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		if err := r.send(b); err != nil {
 			return at, err
 		}
-		if w != nil {
-			w.reset()
-		}
+		rows.reset()
 	}
 	if d.err != nil {
 		return at, d.err
@@ -166,6 +147,62 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		r.note("text", "job %s: %d invalid UTF-8 sequences replaced", j.ID, replaced)
 	}
 	return at, nil
+}
+
+// fileOptions say how to read a file of the part, of a stream with this schema.
+func (spec *partSpec) fileOptions(schema *martsync.Schema) csvfile.Options {
+	o := csvfile.Options{
+		Columns: spec.columns, Null: emptyCell, Workers: min(runtime.GOMAXPROCS(0), parsersMost), AllowExtra: true,
+	}
+	if o.Columns == nil {
+		o.Columns = schema.Columns
+	}
+	return o
+}
+
+// fileRows makes batches of what the parser gives of a file.
+type fileRows struct {
+	job     string
+	convert func(*rowWriter, *martsync.Records) error
+	w       *rowWriter // nil: the records of the file are the rows
+}
+
+func newFileRows(r *run, spec *partSpec, job string) *fileRows {
+	f := &fileRows{job: job, convert: spec.convert}
+	if spec.convert != nil {
+		f.w = newRowWriter(r, job)
+	}
+	return f
+}
+
+// take returns the batch that a chunk makes, borrowed until reset, and how many rows came of it and
+// how many did not become one. Batches that filled up on the way have been yielded.
+func (f *fileRows) take(chunk *csvfile.Chunk) (b martsync.Batch, out, bad int64, err error) {
+	for i := range chunk.Quarantined {
+		chunk.Quarantined[i].Job = f.job
+	}
+	bad = int64(len(chunk.Quarantined))
+	if f.w == nil {
+		b = martsync.Batch{Records: chunk.Records, Quarantined: chunk.Quarantined}
+		if chunk.Records.Len == 0 {
+			b.Records = nil
+		}
+		return b, chunk.Rows - bad, bad, nil
+	}
+	w := f.w
+	w.quarantined = append(w.quarantined, chunk.Quarantined...)
+	if err := f.convert(w, chunk.Records); err != nil {
+		return b, 0, 0, err
+	}
+	out, bad = w.rows, bad+w.bad
+	w.rows, w.bad = 0, 0
+	return w.batch(), out, bad, nil
+}
+
+func (f *fileRows) reset() {
+	if f.w != nil {
+		f.w.reset()
+	}
 }
 
 // readError tells apart what can go wrong while a file is read.
@@ -279,7 +316,7 @@ func (r *run) rejected(ctx context.Context, p *part, j *job, bad *badFile) error
 
 // gone decides about a completed job without a file.
 func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job) error {
-	if j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0 && j.File == nil {
+	if j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0 && j.File == nil && !r.delivered {
 		// Twice the vendor told neither count nor size and had no file: there is nothing to export.
 		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
 		return r.finish(ctx, spec, p, j, filePosition{}, "")

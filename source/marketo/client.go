@@ -54,6 +54,7 @@ type client struct {
 	meter   *meter
 	clock   martsync.Clock
 	log     *slog.Logger
+	keep    bool // replies keep their bytes
 }
 
 // shownParameters are the query parameters whose values a debug log may show. None of
@@ -125,8 +126,9 @@ type envelope struct {
 	Errors        []fault           `json:"errors"`
 	Warnings      []fault           `json:"warnings"`
 
-	Bytes int64 `json:"-"` // size of the reply
-	Calls int64 `json:"-"` // calls it took, refused ones included
+	Bytes int64  `json:"-"` // size of the reply
+	body  []byte // the reply itself, if replies keep their bytes
+	Calls int64  `json:"-"` // calls it took, refused ones included
 }
 
 // noAssets reports whether a reply says that nothing was found, which comes as a success.
@@ -188,6 +190,9 @@ func (c *client) do(ctx context.Context, r request) (*envelope, error) {
 		}
 		if env, err = parse(resp.StatusCode, body); err != nil {
 			return err
+		}
+		if c.keep {
+			env.body = body
 		}
 		return resp.Body.Close()
 	})

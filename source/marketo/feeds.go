@@ -143,7 +143,7 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 		default:
 			f.Token = page.NextPageToken
 		}
-		if w.b.Len() >= feedRows {
+		if w.b.Len() >= feedRows || r.rawBytes >= rawMost {
 			if err := r.flush(w); err != nil {
 				return err
 			}
@@ -205,6 +205,10 @@ func (r *run) page(ctx context.Context, spec *partSpec, f *feed) (*envelope, err
 	}
 	f.Calls += reply.Calls
 	r.dirty = true
+	if raw := keptPage(spec.pages.path, reply, how{Kind: feedPage, Part: spec.name, From: f.From, To: f.To}); raw != nil {
+		r.raw = append(r.raw, *raw)
+		r.rawBytes += len(raw.Data)
+	}
 	return reply, nil
 }
 
@@ -249,8 +253,8 @@ func (r *run) take(spec *partSpec, w *rowWriter, f *feed, page *envelope) error 
 
 // flush yields what has been gathered, with the position after it.
 func (r *run) flush(w *rowWriter) error {
-	if w.b.Len() == 0 && len(w.quarantined) == 0 {
-		return nil
+	if w.b.Len() == 0 && len(w.quarantined) == 0 && r.rawBytes < rawMost {
+		return nil // pages without rows go with the next batch
 	}
 	b := w.batch()
 	b.Cursor = r.pos.cursor()
@@ -269,10 +273,11 @@ type rowWriter struct {
 	quarantined []martsync.Quarantined
 	bytes       int64
 	rows, bad   int64 // since the caller last set them to zero
+	pick        []int // which cell each column takes, -1: none; nil: cells are in the order of the columns
 }
 
 func newRowWriter(r *run, job string) *rowWriter {
-	return &rowWriter{r: r, job: job, b: columns.NewBuilder(r.schema.Columns)}
+	return &rowWriter{r: r, job: job, b: columns.NewBuilder(r.schema.Columns), pick: r.pick}
 }
 
 // row appends the row that add makes. A full batch is yielded first, without a cursor.
@@ -292,6 +297,15 @@ func (w *rowWriter) row(add func(*columns.Builder) error) error {
 
 // cells appends a row of text cells.
 func (w *rowWriter) cells(cells ...[]byte) error {
+	if w.pick != nil {
+		all := cells
+		cells = make([][]byte, len(w.pick))
+		for c, i := range w.pick {
+			if i >= 0 {
+				cells[c] = all[i]
+			}
+		}
+	}
 	return w.row(func(b *columns.Builder) error { return b.AppendCells(cells) })
 }
 

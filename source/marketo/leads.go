@@ -62,21 +62,23 @@ func newLeads(ctx context.Context, s *source, d *dispatcher) (*rangeStream, erro
 	for i, f := range fields {
 		names[i] = f.Name
 	}
+	return &rangeStream{src: s, jobs: d, cursorEvery: cursorEvery, schema: schema, parts: s.leadParts(&schema, names)}, nil
+}
+
+// leadParts are the parts of leads, whose files have these fields.
+func (s *source) leadParts(schema *martsync.Schema, fields []string) []*partSpec {
 	tombs := tombstones{key: schema.Key[0], version: schema.Version}
-	return &rangeStream{
-		src: s, jobs: d, cursorEvery: cursorEvery, schema: schema,
-		parts: []*partSpec{
-			{name: "leads", object: leadObject, fields: names},
-			{
-				name: "deleted", keeps: deletionsKept, overlap: s.overlap(), fromNow: true,
-				pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: tombs.deleted},
-			},
-			{
-				name: "merged", overlap: s.overlap(), fromNow: true,
-				pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyType(mergeLeads), row: tombs.merged},
-			},
+	return []*partSpec{
+		{name: "leads", object: leadObject, fields: fields},
+		{
+			name: "deleted", keeps: deletionsKept, overlap: s.overlap(), fromNow: true,
+			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: tombs.deleted},
 		},
-	}, nil
+		{
+			name: "merged", overlap: s.overlap(), fromNow: true,
+			pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyType(mergeLeads), row: tombs.merged},
+		},
+	}
 }
 
 // tellFilter notes what the filter that a run turned out to have means for completeness.

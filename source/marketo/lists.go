@@ -72,10 +72,10 @@ func (s *campaignStream) Read(ctx context.Context, _ martsync.Cursor, _ martsync
 				return
 			}
 			_, bad := pages.take(env, line)
-			line += int64(len(env.Result))
 			b := pages.flush()
-			b.Quarantined, b.Bytes = bad, env.Bytes
-			if (b.Records != nil || len(bad) > 0) && !yield(b, nil) {
+			b.Quarantined, b.Bytes, b.Raw = bad, env.Bytes, pages.kept(campaignPath, env, line)
+			line += int64(len(env.Result))
+			if (b.Records != nil || len(bad) > 0 || b.Raw != nil) && !yield(b, nil) {
 				return
 			}
 			pages.builder.Reset()

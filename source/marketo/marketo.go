@@ -42,6 +42,7 @@ type source struct {
 	env     martsync.Env
 	account string
 	client  *client
+	keep    bool // what the vendor sends goes with the batches
 
 	fields cached.Value[[]field]        // of leads
 	types  cached.Value[[]activityType] // of activities

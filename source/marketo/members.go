@@ -72,7 +72,7 @@ func (s *memberStream) Read(ctx context.Context, from martsync.Cursor, _ martsyn
 			}
 			pass.at.Pass, pass.at.Done = now.Unix(), 0
 		}
-		all, wanted, err := s.lists(ctx)
+		all, wanted, err := s.lists(ctx, &pass.raw)
 		if err != nil {
 			yield(martsync.Batch{}, err)
 			return
@@ -86,13 +86,16 @@ func (s *memberStream) Read(ctx context.Context, from martsync.Cursor, _ martsyn
 	}
 }
 
-// lists returns the ids of all lists and of those to read, in rising order.
-func (s *memberStream) lists(ctx context.Context) (all, wanted []int64, err error) {
+// lists returns the ids of all lists and of those to read, in rising order. It adds the pages to kept.
+func (s *memberStream) lists(ctx context.Context, kept *[]martsync.Raw) (all, wanted []int64, err error) {
 	const op = "list static lists"
 	exclude := s.source.cfg.ListMembers.Exclude
 	for env, err := range s.source.client.tokenPages(ctx, request{op: op, path: listsPath, optional: true}) {
 		if err != nil {
 			return nil, nil, err
+		}
+		if raw := keptPage(listsPath, env, how{Kind: listPage}); raw != nil {
+			*kept = append(*kept, *raw)
 		}
 		for _, raw := range env.Result {
 			id, err := recordID(raw)
@@ -134,6 +137,13 @@ type memberPass struct {
 	window martsync.Window
 	bad    []martsync.Quarantined
 	bytes  int64
+	id     int64
+	held   []int64 // its members as far as they are known and not yet rows
+	line   int64   // records seen
+	whole  bool    // held is all of them
+
+	raw  []martsync.Raw // pages that have not been yielded yet
+	last *martsync.Raw  // the last one of them, whose How is not known before the end of the list
 }
 
 // list reads one list and reports whether to go on. Its rows get a cursor at their end
@@ -144,9 +154,7 @@ func (p *memberPass) list(ctx context.Context, list int64) bool {
 		query: url.Values{"fields": {"id"}}, optional: true,
 	}
 	p.window = martsync.Window{Filter: filterJSON(map[string]any{"path": r.path}), Records: -1, Bytes: -1}
-	p.bad, p.bytes = nil, 0
-	var held []int64
-	line, whole := int64(0), true
+	p.begin(list)
 	for env, err := range p.stream.source.client.tokenPages(ctx, r) {
 		if isCode(err, "1013") {
 			break // deleted since it was listed: it has no members
@@ -157,30 +165,74 @@ func (p *memberPass) list(ctx context.Context, list int64) bool {
 		}
 		p.window.Calls += env.Calls
 		p.bytes += env.Bytes
-		for _, raw := range env.Result {
-			line++
-			lead, err := recordID(raw)
-			if err != nil {
-				p.bad = append(p.bad, quarantine(raw, env.RequestID, line, err))
-				p.window.Parsed++
-				p.window.Quarantined++
-				continue
-			}
-			held = append(held, lead)
-		}
-		if len(p.bad) >= martsync.MaxRows && !p.flush(martsync.Batch{}) {
+		if !p.keep(r.path, env) || !p.take(env) {
 			return false
 		}
-		if len(held) >= mostHeld {
-			if !p.rows(list, held) {
-				return false
-			}
-			held, whole = held[:0], false
-		}
 	}
-	slices.Sort(held)
-	held = slices.Compact(held) // a lead may come twice while others leave
-	return p.end(list, held, whole && p.window.Quarantined == 0)
+	return p.end(list, p.sorted(), p.whole && p.window.Quarantined == 0)
+}
+
+// begin makes the pass ready for the pages of a list.
+func (p *memberPass) begin(list int64) {
+	p.bad, p.bytes = nil, 0
+	p.id, p.held, p.line, p.whole = list, nil, 0, true
+}
+
+// take gathers the members of a page, and makes rows of them where they have become too many to be held.
+func (p *memberPass) take(env *envelope) bool {
+	for _, raw := range env.Result {
+		p.line++
+		lead, err := recordID(raw)
+		if err != nil {
+			p.bad = append(p.bad, quarantine(raw, env.RequestID, p.line, err))
+			p.window.Parsed++
+			p.window.Quarantined++
+			continue
+		}
+		p.held = append(p.held, lead)
+	}
+	if len(p.bad) >= martsync.MaxRows && !p.flush(martsync.Batch{}) {
+		return false
+	}
+	if len(p.held) >= mostHeld {
+		if !p.rows(p.id, p.held) {
+			return false
+		}
+		p.held, p.whole = p.held[:0], false
+	}
+	return true
+}
+
+// sorted is the members that are held. A lead may come twice while others leave.
+func (p *memberPass) sorted() []int64 {
+	slices.Sort(p.held)
+	return slices.Compact(p.held)
+}
+
+// keep holds a page back until it is known what becomes of it, and yields the pages before it if they
+// have become much.
+func (p *memberPass) keep(path string, env *envelope) bool {
+	raw := keptPage(path, env, how{Kind: memberPage, List: p.id})
+	if raw == nil {
+		return true
+	}
+	ok := p.settle("")
+	p.last = raw
+	return ok
+}
+
+// settle lets go of the page that is held back; end says what has come of its list.
+func (p *memberPass) settle(end string) bool {
+	if p.last == nil {
+		return true
+	}
+	p.last.How = how{Kind: memberPage, List: p.id, End: end}.text()
+	p.raw, p.last = append(p.raw, *p.last), nil
+	size := 0
+	for _, r := range p.raw {
+		size += len(r.Data)
+	}
+	return size < rawMost || p.flush(martsync.Batch{})
 }
 
 // end closes a list. Whole says that held is all that is on it.
@@ -192,12 +244,15 @@ func (p *memberPass) end(list int64, held []int64, whole bool) bool {
 		now.Sum = sumOf(held)
 	}
 	if whole && (had && before.Sum == now.Sum && len(held) > 0 || !had && len(held) == 0) {
+		if !p.settle(endsAlike) {
+			return false
+		}
 		if p.quiet++; p.quiet < quietLists {
 			return true
 		}
 		return p.flush(martsync.Batch{Cursor: p.at.cursor()})
 	}
-	if !p.rows(list, held) {
+	if !p.settle(endsInRows) || !p.rows(list, held) {
 		return false
 	}
 	if p.at.Lists = p.at.Lists.without(list); p.window.Parsed > 0 {
@@ -242,6 +297,7 @@ func (p *memberPass) flush(b martsync.Batch) bool {
 	}
 	b.Bytes, p.bytes = p.bytes, 0
 	b.Quarantined, p.bad = p.bad, nil
+	b.Raw, p.raw = p.raw, nil
 	if b.Cursor != "" {
 		p.quiet = 0
 	}

@@ -23,6 +23,7 @@ type pageReader struct {
 	builder *columns.Builder
 	seen    map[int64]uint64 // hashes of records by id, so that what comes twice goes on once
 	seed    maphash.Seed
+	passed  ranges // records of the last page that went no further
 
 	// Of the window under way.
 	parsed, quarantined, calls, bytes int64
@@ -38,27 +39,50 @@ func newPageReader(cols []martsync.Column) *pageReader {
 func (p *pageReader) take(env *envelope, line int64) (news int, bad []martsync.Quarantined) {
 	p.calls += env.Calls
 	p.bytes += env.Bytes
+	p.passed = nil
 	for i, raw := range env.Result {
 		id, err := recordID(raw)
 		if err == nil {
 			sum := maphash.Bytes(p.seed, raw)
 			before, again := p.seen[id]
 			if again && before == sum {
+				p.passed.add(i)
 				continue
 			}
 			p.seen[id] = sum
 			if !again {
 				news++
 			}
-			err = p.builder.AppendJSON(raw)
 		}
 		p.parsed++
-		if err != nil {
+		if err = p.append(raw, err); err != nil {
 			p.quarantined++
 			bad = append(bad, quarantine(raw, env.RequestID, line+int64(i)+1, err))
 		}
 	}
 	return news, bad
+}
+
+// append puts a record with an id into the builder.
+func (p *pageReader) append(raw []byte, noID error) error {
+	if noID != nil {
+		return noID
+	}
+	return p.builder.AppendJSON(raw)
+}
+
+// again does the same with a page that was kept, without the records that went no further then.
+func (p *pageReader) again(env *envelope, line int64, passed ranges) (bad []martsync.Quarantined) {
+	for i, raw := range env.Result {
+		if passed.has(i) {
+			continue
+		}
+		_, err := recordID(raw)
+		if err = p.append(raw, err); err != nil {
+			bad = append(bad, quarantine(raw, env.RequestID, line+int64(i)+1, err))
+		}
+	}
+	return bad
 }
 
 // flush returns what the builder holds as a batch, borrowed until clear.

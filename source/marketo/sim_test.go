@@ -343,6 +343,7 @@ func TestLaws(t *testing.T) {
 			Open:    func(t testing.TB) martsync.Source { return l.open(t) },
 			Clock:   l.clock,
 			Streams: restStreams,
+			Calls:   func() int64 { return int64(l.Stats().Calls) },
 		}
 	})
 }

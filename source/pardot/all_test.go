@@ -61,12 +61,18 @@ func TestLaws(t *testing.T) {
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			sourcetest.Run(t, func(t testing.TB) sourcetest.Setup {
-				l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 20}})
-				return sourcetest.Setup{
+				l, tap := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 20}}), newTap()
+				l.transport = tap.transport
+				s := sourcetest.Setup{
 					Open:    func(t testing.TB) martsync.Source { return l.open(t, m.change) },
 					Clock:   l.clock,
 					Streams: m.streams, MaxCursors: 2,
+					Calls: tap.count,
 				}
+				if m.by == "" || m.by == "export" { // files are among what is read
+					s.Sum = tap.sum
+				}
+				return s
 			})
 		})
 	}
@@ -77,6 +83,7 @@ func TestEveryMode(t *testing.T) {
 	for _, m := range modes() {
 		t.Run(m.name, func(t *testing.T) {
 			l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 100}})
+			l.proves = true
 			l.read(m)
 			for range 3 {
 				l.sync(t, m.change)
@@ -127,7 +134,7 @@ func TestFaultsCostOnlyTime(t *testing.T) {
 		t.Run(strings.Join(some, " "), func(t *testing.T) {
 			// A token that ends by itself just when the fault ends the next one would be one too many.
 			l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 30}, TokenLife: 90 * 24 * time.Hour})
-			l.streams = everyWay
+			l.streams, l.proves = everyWay, true
 			for _, fault := range some {
 				if err := l.AddFault(fault); err != nil {
 					t.Fatal(err)
@@ -251,6 +258,7 @@ func TestX07SpringAndAutumn(t *testing.T) {
 			t.Run(m.name+" "+night.Format("January"), func(t *testing.T) {
 				l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 30, Clock: simulate.NewClock(night)}})
 				l.read(m)
+				l.proves = true
 				l.streams = slices.DeleteFunc([]string{
 					"prospects", "list_memberships", "visitor_activities", "visitors", "prospect_accounts", "email_clicks", "tags",
 				}, func(name string) bool { return len(m.streams) > 0 && !slices.Contains(m.streams, name) })
@@ -312,6 +320,7 @@ func TestOpenQuestions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg.Rows = 15
 			l := newLab(t, cfg)
+			l.proves = true
 			m := modes()[0]
 			if cfg.FileRows > 0 {
 				m = modes()[3]

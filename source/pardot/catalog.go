@@ -58,12 +58,17 @@ func (o *object) deletes() bool { return !o.single && (!o.fact || o.v5 != nil &&
 // owns reports whether a record of a version is one of the object's, rather than another one that
 // the same query tells.
 func (o *object) owns(v version, row json.RawMessage) bool {
-	if v == v4 || o.v5 == nil || len(o.v5.need) == 0 {
+	return v == v4 || o.v5 == nil || hasAny(row, o.v5.need)
+}
+
+// hasAny reports whether a record has one of the fields; every record has one of none.
+func hasAny(row json.RawMessage, fields []string) bool {
+	if len(fields) == 0 {
 		return true
 	}
 	found := false
 	err := flatjson.Members(row, func(key, value []byte) error {
-		found = found || string(value) != "null" && slices.Contains(o.v5.need, string(key))
+		found = found || string(value) != "null" && slices.Contains(fields, string(key))
 		return nil
 	})
 	return found || err != nil // what is wrong with a broken one is found when it is appended

@@ -69,6 +69,9 @@ func (r *run) exportWindow(ctx context.Context) error {
 		halve: func(to second) { w.To, r.pos.Step = to, to-w.From },
 	}
 	t.fields, t.columns, t.bin = fileColumns(r.layout, t.version)
+	if r.src.keeps {
+		t.schema, t.keep = r.layout.schema.Columns, func(raw martsync.Raw) { r.raw = append(r.raw, raw) }
+	}
 	err := t.read(ctx)
 	switch {
 	case err == nil:
@@ -118,6 +121,7 @@ type exportTask struct {
 	object  *exportObject
 	version version
 	fields  []exportField
+	schema  []martsync.Column // of the table
 	columns []martsync.Column // of the rows; Origin is the name in the file
 	bin     int               // of these, the one that tells what is in the recycle bin; -1: none
 	deletes bool              // the table has deletions
@@ -131,6 +135,7 @@ type exportTask struct {
 	remember func() error                    // asks for the cursor to be stored
 	discard  func() error                    // the same, and takes back the rows since the last one
 	note     func(op, f string, args ...any) // for the log table
+	keep     func(martsync.Raw)              // puts the rest of a file on what is sent or remembered next; nil: files are not kept
 
 	api     exporter
 	refs    []string // of the files of a complete job; nil: not asked for in this read

@@ -397,7 +397,10 @@ type exportRig struct {
 	bad      []martsync.Quarantined
 	halves   int
 
-	light       bool         // only counts rows
+	light       bool           // only counts rows
+	kept        int64          // bytes of files
+	bodies      map[string]int // files by name
+	discards    int
 	watch       func()       // called with each batch
 	refuseBatch func() error // what the consumer says to a batch
 }
@@ -480,7 +483,18 @@ func (g *exportRig) read(t testing.TB) error {
 	for _, name := range g.names {
 		task.fields = append(task.fields, exportField{name: name, wish: name == g.wish})
 	}
+	if g.bodies == nil {
+		g.bodies = map[string]int{}
+	}
+	proof := &proof{t: t, schema: schema, names: g.bodies}
+	task.schema, task.keep = names, func(r martsync.Raw) { proof.piece(r) }
+	if g.light {
+		task.keep = func(r martsync.Raw) { g.kept += int64(len(r.Data)) }
+	}
 	store := func() error {
+		if proof.end(); t.Failed() {
+			t.FailNow()
+		}
 		g.remember++
 		if g.crash != nil {
 			if err := g.crash(g.remember); err != nil {
@@ -501,7 +515,7 @@ func (g *exportRig) read(t testing.TB) error {
 		return nil
 	}
 	task.remember = store
-	task.discard = func() error { g.pending = nil; return store() }
+	task.discard = func() error { g.pending = nil; g.discards++; proof.forget(); return store() }
 	task.send = func(b martsync.Batch) error {
 		g.batches++
 		if g.refuseBatch != nil {
@@ -509,6 +523,12 @@ func (g *exportRig) read(t testing.TB) error {
 		}
 		if g.watch != nil {
 			g.watch()
+		}
+		if !g.light {
+			proof.add(b)
+		}
+		for _, r := range b.Raw {
+			g.kept += int64(len(r.Data))
 		}
 		g.bad = append(g.bad, b.Quarantined...)
 		if b.Records == nil {

@@ -116,8 +116,14 @@ func (t *exportTask) file(ctx context.Context, ref string) error {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	f := &fileReader{task: t, resp: resp}
+	if t.keep != nil {
+		f.keeps, f.name = true, fileName(s.job(), slices.Index(t.refs, ref), len(t.refs))
+	}
 	err = f.rows(ctx)
 	if err == nil {
+		if f.begin != nil { // a file without rows is kept too
+			t.keep(f.begin[0])
+		}
 		t.count(f.n, f.bad, 0)
 		s.Done = append(s.Done, fileKey(ref))
 		s.Taken, s.Others, s.Cuts, s.Bad, s.Short = false, nil, 0, 0, 0
@@ -168,6 +174,11 @@ func (t *exportTask) broken(ctx context.Context, f *fileReader) error {
 func (t *exportTask) rejected(ctx context.Context, f *fileReader, bad *badFile) error {
 	s := t.state
 	if s.Taken {
+		if f.sent {
+			if err := t.discard(); err != nil {
+				return err
+			}
+		}
 		return t.foreign(ctx, bad.why)
 	}
 	s.Bad++

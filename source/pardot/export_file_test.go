@@ -302,6 +302,9 @@ func TestX13AVeryLargeFileInFlatMemory(t *testing.T) {
 	if g.counted.rows != lines || lines < 50_000 {
 		t.Errorf("%d rows, want %d", g.counted.rows, lines)
 	}
+	if g.kept < size {
+		t.Errorf("%d bytes of it are kept, want all %d", g.kept, size)
+	}
 	if g.largest > 2*martsync.MaxBytes {
 		t.Errorf("a batch of %d bytes", g.largest)
 	}

@@ -4,16 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"slices"
 
 	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/internal/csvfile"
 )
 
 // A fileReader reads one file.
@@ -28,6 +25,12 @@ type fileReader struct {
 	last   byte  // the newest of these
 	quotes int   // among them
 	err    error // why no more do, other than the end of the file
+
+	// Where files are kept:
+	keeps  bool
+	name   string
+	begin  []martsync.Raw // the header, until it has been sent
+	offset int64          // where in the file the next piece begins
 }
 
 // Read passes on what arrives, and sees to it that all of it does.
@@ -72,79 +75,80 @@ func (f *fileReader) ended() error {
 // rows hands over the rows of the file.
 func (f *fileReader) rows(ctx context.Context) error {
 	t := f.task
-	var z *zone
+	passes := t.passes()
+	table := fileTable{
+		columns: t.columns, bin: t.bin, deletes: t.deletes, job: t.state.job(), flags: t.flags, keeps: f.keeps,
+		apart: slices.ContainsFunc(passes, func(p pass) bool { return p.deleted }), binned: passes[t.state.Pass].deleted,
+	}
 	if t.version == v4 {
 		var err error
-		if z, err = t.jobZone(ctx); err != nil {
+		if table.zone, err = t.jobZone(ctx); err != nil {
 			return err
 		}
 	}
 	r := bufio.NewReaderSize(f, headerMost)
-	header, err := f.header(r)
-	if err != nil || header == nil {
+	line, header, err := f.header(r)
+	if err != nil {
 		return err
 	}
-	id := slices.IndexFunc(t.columns, func(c martsync.Column) bool { return c.Origin == "id" })
-	lists, offset := newLists(t.columns), int64(0)
-	for chunk, err := range csvfile.Read(ctx, r, csvfile.Options{
-		Columns: lists.text, Header: header, AllowExtra: true, Workers: min(runtime.GOMAXPROCS(0), parsersMost),
-	}) {
-		if err != nil {
-			if martsync.KindOf(err) == martsync.Data {
-				return &badFile{err.Error()}
-			}
-			return err
+	if f.keeps {
+		f.begin = []martsync.Raw{{Body: f.name, Data: slices.Clone(line), How: t.recipe(&table).how()}}
+		f.offset = int64(len(line))
+	}
+	if header == nil {
+		return nil
+	}
+	err = table.read(ctx, r, header, func(p filePart) error {
+		f.n += p.rows
+		f.bad += int64(len(p.batch.Quarantined))
+		if len(p.raw) > 0 {
+			f.begin = append(f.begin, martsync.Raw{Body: f.name, Offset: f.offset, Data: p.raw})
+			p.batch.Raw, f.begin, f.offset = f.begin, nil, f.offset+int64(len(p.raw))
 		}
-		if id >= 0 && slices.Contains(chunk.Records.Columns[id].Nulls, true) {
-			return &badFile{"it has a record without an id"}
-		}
-		for i := range chunk.Quarantined {
-			chunk.Quarantined[i].Job = t.state.job()
-		}
-		records := lists.convert(chunk.Records)
-		if z != nil {
-			z.shift(records, t.columns)
-		}
-		t.mark(records, header)
-		f.n += chunk.Rows
-		f.bad += int64(len(chunk.Quarantined))
-		b := martsync.Batch{Records: records, Quarantined: chunk.Quarantined, Bytes: chunk.Offset - offset}
-		offset = chunk.Offset
-		if b.Records.Len == 0 {
-			b.Records = nil
-		}
-		if b.Records == nil && b.Quarantined == nil {
-			continue
+		if p.batch.Records == nil && p.batch.Quarantined == nil && p.batch.Raw == nil {
+			return nil
 		}
 		f.sent = true
-		if err := t.send(b); err != nil {
+		if err := t.send(p.batch); err != nil {
 			f.left = true
 			return err
 		}
+		return nil
+	})
+	t.flags = table.flags
+	return err
+}
+
+// recipe tells how the file is read again.
+func (t *exportTask) recipe(table *fileTable) recipe {
+	h := recipe{
+		Kind: fileBody, API: t.version, Columns: unusual(t.schema, t.columns, t.version), Zone: table.zone.name(),
+		Job: table.job, Apart: table.apart, Deleted: table.binned,
 	}
-	return nil
+	if t.bin >= 0 {
+		h.Bin = t.columns[t.bin].Name
+	}
+	return h
 }
 
 // header reads the first line and compares it with what the job asked for. A file of no bytes,
 // if that is what the vendor says, has none.
-func (f *fileReader) header(r *bufio.Reader) ([]string, error) {
-	line, err := r.ReadSlice('\n')
+func (f *fileReader) header(r *bufio.Reader) (line []byte, header []string, err error) {
+	line, err = r.ReadSlice('\n')
 	switch {
 	case errors.Is(err, bufio.ErrBufferFull):
-		return nil, &badFile{"its first line does not end"}
+		return nil, nil, &badFile{"its first line does not end"}
 	case f.err != nil && len(line) == 0:
-		return nil, f.err
+		return nil, nil, f.err
 	case err != nil && !errors.Is(err, io.EOF):
-		return nil, err
+		return nil, nil, err
 	case len(line) == 0 && f.resp.ContentLength == 0:
-		return nil, nil
+		return nil, nil, nil
 	}
-	line = bytes.TrimPrefix(line, []byte("\xef\xbb\xbf")) // byte order mark
-	header, err := csv.NewReader(bytes.NewReader(line)).Read()
-	if err != nil {
-		return nil, &badFile{"it does not begin with the names of its columns"}
+	if header, err = parseHeader(line); err != nil {
+		return nil, nil, err
 	}
-	return header, f.task.checkHeader(header)
+	return line, header, f.task.checkHeader(header)
 }
 
 // checkHeader compares a header with what the job asked for.
@@ -171,38 +175,4 @@ func (t *exportTask) checkHeader(header []string) error {
 		}
 	}
 	return nil
-}
-
-// mark says of rows whether they are in the recycle bin: where there is a pass for those that
-// are, the pass tells; elsewhere the file may.
-func (t *exportTask) mark(r *martsync.Records, header []string) {
-	passes, here := t.passes(), t.passes()[t.state.Pass].deleted
-	told := false
-	if t.bin >= 0 {
-		origin := t.columns[t.bin].Origin
-		told = slices.ContainsFunc(header, func(name string) bool { return fold(name) == fold(origin) })
-	}
-	apart := slices.ContainsFunc(passes, func(p pass) bool { return p.deleted })
-	if !told && apart && t.bin >= 0 {
-		v := &r.Columns[t.bin]
-		v.Nulls = nil
-		for i := range v.Bools[:r.Len] {
-			v.Bools[i] = here
-		}
-		told = true
-	}
-	if !t.deletes || !told && !here {
-		return
-	}
-	if cap(t.flags) < r.Len {
-		t.flags = make([]bool, martsync.MaxRows)
-	}
-	r.Deleted = t.flags[:r.Len]
-	for i := range r.Deleted {
-		r.Deleted[i] = here
-		if told {
-			v := &r.Columns[t.bin]
-			r.Deleted[i] = v.Bools[i] && !v.Null(i)
-		}
-	}
 }

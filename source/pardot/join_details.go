@@ -3,6 +3,7 @@ package pardot
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ type detailJoin struct {
 	told      bool     // version 5 tells them
 	misses    int      // statistics that cannot be read, in a row
 	calls     int64    // since takeCalls
+	row       int      // of the page, which is being completed
 }
 
 const (
@@ -69,6 +71,7 @@ func (j *detailJoin) join(ctx context.Context, r *run, rows []json.RawMessage) (
 			continue // the builder says what is wrong with it
 		}
 		var more []complement
+		j.row = i
 		if err := j.message(ctx, r, row.ID, &more); err != nil {
 			return out[:i], err
 		}
@@ -103,11 +106,11 @@ func (j *detailJoin) message(ctx context.Context, r *run, id int64, to *[]comple
 		if j.obj.v5.bin {
 			q.Set("deleted", "all")
 		}
-		raw, err := j.src.client.read5(ctx, op, readPath5(j.obj, id), q)
+		raw, body, err := j.src.client.reply5(ctx, op, readPath5(j.obj, id), q)
 		j.count(r)
 		switch name := unknownField(err); {
 		case err == nil:
-			return addMembers(op, raw, names, func(n string) string { return n }, to)
+			return j.add(r, op, recipe{API: v5, Members: calledBy(names, func(n string) string { return n })}, j.obj.bodyName(v5, formatID(id)), raw, body, to)
 		case name != "" && slices.Contains(names, name):
 			j.lost = append(j.lost, name)
 			r.note("schema", "the account does not tell the field %s; it stays empty", name)
@@ -133,21 +136,25 @@ func (j *detailJoin) statistics(ctx context.Context, r *run, id int64, to *[]com
 	var err error
 	if !j.stats4 {
 		var raw json.RawMessage
-		raw, err = j.src.client.read5(ctx, statsOp, readPath5(j.obj, id)+"/stats", nil)
+		var body []byte
+		raw, body, err = j.src.client.reply5(ctx, statsOp, readPath5(j.obj, id)+"/stats", nil)
 		j.count(r)
 		if err == nil {
 			j.told, j.misses = true, 0
-			return addMembers(statsOp, raw, j.stats, func(n string) string { return n }, to)
+			h := recipe{API: v5, Members: calledBy(j.stats, func(n string) string { return n })}
+			return j.add(r, statsOp, h, j.obj.bodyName(v5, formatID(id)+"/stats"), raw, body, to)
 		}
 	}
 	unknown := codeOf(err) == 192 || codeOf(err) == 198 // the path as such
 	if j.stats4 = j.stats4 || unknown; j.stats4 || !j.told && unreadable(err) {
 		var raw json.RawMessage
-		raw, err = j.src.client.read4(ctx, statsOp, "/api/email/version/{v}/do/stats/id/"+strconv.FormatInt(id, 10), "stats", nil)
+		var body []byte
+		raw, body, err = j.src.client.reply4(ctx, statsOp, "/api/email/version/{v}/do/stats/id/"+strconv.FormatInt(id, 10), "stats", nil)
 		j.count(r)
 		if err == nil {
 			j.stats4, j.misses = true, 0
-			return addMembers(statsOp, raw, j.stats, columns.Snake, to)
+			h := recipe{API: v4, Rows: "stats", Members: calledBy(j.stats, columns.Snake)}
+			return j.add(r, statsOp, h, "api/email/stats/"+formatID(id)+".json", raw, body, to)
 		}
 	}
 	switch {
@@ -170,23 +177,43 @@ func (j *detailJoin) statistics(ctx context.Context, r *run, id int64, to *[]com
 
 const statsOp = "read statistics of list email"
 
-// addMembers adds those members of a reply that are wanted. Called tells what the reply calls them.
-func addMembers(op string, reply json.RawMessage, names []string, called func(string) string, to *[]complement) error {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(reply, &members); err != nil {
+// add adds what a reply tells to a row, and keeps the reply.
+func (j *detailJoin) add(r *run, op string, h recipe, name string, raw json.RawMessage, body []byte, to *[]complement) error {
+	more, err := h.details(raw)
+	if err != nil {
 		return badReply(op, err)
 	}
-	for _, n := range names {
-		name, statistic := strings.CutPrefix(n, statsPrefix)
-		v := members[called(name)]
-		if statistic && nothingIn(v) {
-			continue
-		}
-		if len(v) > 0 {
-			*to = append(*to, complement{n, v})
-		}
+	*to = append(*to, more...)
+	if j.src.keeps {
+		h.Kind, h.Row = detailsBody, j.row
+		r.keep(name, body, h)
 	}
 	return nil
+}
+
+// calledBy lists fields by what a reply calls them. Statistics are told without their prefix.
+func calledBy(fields []string, called func(string) string) map[string]string {
+	members := make(map[string]string, len(fields))
+	for _, f := range fields {
+		members[f] = called(strings.TrimPrefix(f, statsPrefix))
+	}
+	return members
+}
+
+// details are the members that a reply tells.
+func (h *recipe) details(raw json.RawMessage) (found []complement, err error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Members)) {
+		v := members[h.Members[name]]
+		if len(v) == 0 || strings.HasPrefix(name, statsPrefix) && nothingIn(v) {
+			continue
+		}
+		found = append(found, complement{name, v})
+	}
+	return found, nil
 }
 
 // countCalls adds calls to the window that is being read.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -61,12 +62,18 @@ func (j *valueJoin) join(ctx context.Context, r *run, rows []json.RawMessage) ([
 	}
 	out := slices.Clone(rows)
 	for i, raw := range rows {
-		row := joinedRow{}
-		if json.Unmarshal(raw, &row) == nil && page[row.ID] != nil {
-			out[i] = withMembers(raw, page[row.ID].found)
-		}
+		out[i] = withValues(raw, page)
 	}
 	return out, nil
+}
+
+// withValues returns a row with the values that were found for it.
+func withValues(raw json.RawMessage, page map[int64]*joinedRow) json.RawMessage {
+	row := joinedRow{}
+	if json.Unmarshal(raw, &row) != nil || page[row.ID] == nil {
+		return raw
+	}
+	return withMembers(raw, page[row.ID].found)
 }
 
 // A joinedRow is what joins look at in a row of version 5.
@@ -106,7 +113,7 @@ func (j *valueJoin) query(ctx context.Context, r *run, page map[int64]*joinedRow
 	if err := j.bound(ctx, r, q); err != nil {
 		return err
 	}
-	op := "read multiple values of " + j.obj.stream
+	op, h := "read multiple values of "+j.obj.stream, j.recipe(v4, 0)
 	for after, limit := first-1, valuePage; ; {
 		names := j.names4()
 		if len(names) == 0 {
@@ -128,10 +135,16 @@ func (j *valueJoin) query(ctx context.Context, r *run, page map[int64]*joinedRow
 			return err
 		}
 		countCalls(r, p.calls)
+		if j.src.keeps {
+			part := "values-after-"
+			if deleted {
+				part = "deleted-values-after-"
+			}
+			r.keep(j.obj.bodyName(v4, part+formatID(after)), p.body, h)
+		}
 		before := after
 		for _, raw := range p.rows {
-			id := j.take(page, raw)
-			after = max(after, id)
+			after = max(after, h.take(page, raw))
 		}
 		if len(p.rows) < limit || after >= last || after == before {
 			return nil
@@ -160,24 +173,42 @@ func (j *valueJoin) bound(ctx context.Context, r *run, q url.Values) error {
 	return nil
 }
 
-// take adds the values of one record of version 4 to the page. It returns the record's id.
-func (j *valueJoin) take(page map[int64]*joinedRow, raw json.RawMessage) int64 {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil {
-		return 0
-	}
-	id := idOf(members["id"])
-	row := page[id]
-	if row == nil || row.known {
-		return id
-	}
-	row.known = true
+// recipe tells how replies of a version complete the rows: each by an id of its own, or one by this id.
+func (j *valueJoin) recipe(v version, id int64) recipe {
+	h := recipe{Kind: valuesBody, API: v, ID: id, Members: map[string]string{}}
 	for _, f := range j.fields {
-		if v := multipleValues(members[f.v4], j.src.cfg.HTMLEntities != "keep"); v != nil {
-			row.found = append(row.found, complement{f.v5, v})
+		h.Members[f.v5] = f.v5
+		if v == v4 {
+			h.Members[f.v5] = f.v4
 		}
 	}
+	if v == v4 {
+		h.Rows, h.Entities = j.obj.v4.key, j.src.decodes()
+	}
+	return h
+}
+
+// take adds the values of one record of version 4 to the page. It returns the record's id.
+func (h *recipe) take(page map[int64]*joinedRow, raw json.RawMessage) int64 {
+	id, found := h.values(raw)
+	if row := page[id]; row != nil && !row.known {
+		row.known, row.found = true, found
+	}
 	return id
+}
+
+// values are the values that a record tells, and its id.
+func (h *recipe) values(raw json.RawMessage) (id int64, found []complement) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return 0, nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(h.Members)) {
+		if v := multipleValues(members[h.Members[name]], h.Entities); v != nil {
+			found = append(found, complement{name, v})
+		}
+	}
+	return idOf(members["id"]), found
 }
 
 // read reads the rows that are left by id.
@@ -199,7 +230,7 @@ func (j *valueJoin) read(ctx context.Context, r *run, page map[int64]*joinedRow)
 		if j.obj.v5.bin {
 			q.Set("deleted", "all")
 		}
-		raw, err := j.src.client.read5(ctx, op, readPath5(j.obj, ids[i]), q)
+		raw, body, err := j.src.client.reply5(ctx, op, readPath5(j.obj, ids[i]), q)
 		countCalls(r, 1)
 		switch {
 		case unreadable(err):
@@ -210,14 +241,10 @@ func (j *valueJoin) read(ctx context.Context, r *run, page map[int64]*joinedRow)
 		case err != nil:
 			return err
 		}
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(raw, &members); err != nil {
-			return badReply(op, err)
-		}
-		for _, f := range j.fields {
-			if v := multipleValues(members[f.v5], false); v != nil {
-				page[ids[i]].found = append(page[ids[i]].found, complement{f.v5, v})
-			}
+		h := j.recipe(v5, ids[i])
+		_, page[ids[i]].found = h.values(raw)
+		if j.src.keeps {
+			r.keep(j.obj.bodyName(v5, formatID(ids[i])), body, h)
 		}
 		page[ids[i]].known = true
 		i++

@@ -365,7 +365,7 @@ func (m *kiteMart) last() martsync.Cursor {
 func (m *kiteMart) read(t testing.TB, s *stream, span martsync.Span, stop func(martsync.Batch) bool) error {
 	t.Helper()
 	schema := s.Schema()
-	for b, err := range s.Read(t.Context(), m.last(), span) {
+	for b, err := range proven(t, s).Read(t.Context(), m.last(), span) {
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,9 @@ type lab struct {
 	// patience, if set, is how long a source waits for bytes, in real time.
 	patience time.Duration
 
+	// proves makes syncs keep what the vendor sends and prove that replaying it makes the same rows.
+	proves bool
+
 	// transport, if set, makes what carries the requests of each source that is opened.
 	transport func(http.RoundTripper) http.RoundTripper
 }
@@ -126,10 +129,24 @@ func (l *lab) run(t testing.TB, s martsync.Source) (pipeline.Outcome, error) {
 // stream must end without an error and without a row in quarantine.
 func (l *lab) sync(t testing.TB, change ...func(*Config)) pipeline.Stats {
 	t.Helper()
+	var known *tap
+	if l.proves {
+		known = newTap()
+		l.transport = known.transport
+	}
 	s := l.open(t, change...)
-	out, err := l.run(t, s)
+	var from martsync.Source = s
+	if l.proves {
+		from = &provenSource{source: s, t: t, tap: known}
+	}
+	out, err := l.run(t, from)
 	if err != nil {
 		t.Fatalf("sync: %v", err)
+	}
+	if p, ok := from.(*provenSource); ok {
+		if p.rows == 0 {
+			t.Error("no row was replayed, so this proves nothing")
+		}
 	}
 	for _, st := range out.Stats.Streams {
 		if st.Error != "" {

@@ -77,8 +77,8 @@ func (s *source) lookupLayout(ctx context.Context, o *object) (*layout, error) {
 			full.add(f, c)
 		}
 	}
-	for i := range full.schema.Columns {
-		full.schema.Columns[i].Sticky = false
+	for i, f := range full.fields { // what this version does not tell is null and means nothing
+		full.schema.Columns[i].Sticky = by == v5 && f.v5 == "" || by == v4 && f.v4 == ""
 	}
 	return full, nil
 }
@@ -145,7 +145,7 @@ const lookupBatch = 100
 // all yields the records with these ids.
 func (l *lookup) all(ctx context.Context, ids []int64) iter.Seq2[*martsync.Records, error] {
 	return func(yield func(*martsync.Records, error) bool) {
-		b := newRowBuilder(l.layout.columnsFor(l.by), l.source.cfg.HTMLEntities != "keep")
+		b := newRowBuilder(l.layout.columnsFor(l.by), l.source.decodes())
 		var z *zone
 		if l.by == v4 && len(ids) > 0 {
 			var err error

@@ -18,6 +18,7 @@ import (
 // A page is a page of a query.
 type page struct {
 	rows    []json.RawMessage
+	body    []byte // as it arrived
 	total   int64  // rows that match, as far as the vendor tells; -1: not told
 	more    bool   // there are rows after these
 	warning string // the vendor's, such as that values were withheld
@@ -48,11 +49,10 @@ func (c *client) query5(ctx context.Context, op, collection string, q url.Values
 	if err != nil {
 		return nil, err
 	}
-	if r.envelope.Values == nil && !bytes.Contains(r.body, []byte(`"values"`)) {
-		// Taking it for "no records" would delete what is there.
-		return nil, strange(op, r, "the reply has no values")
+	p, err := page5Of(op, r)
+	if err != nil {
+		return nil, err
 	}
-	p := &page{rows: r.envelope.Values, total: -1, more: bare(r.envelope.Next) != "", calls: r.calls, bytes: r.bytes}
 	for _, w := range r.header.Values("Pardot-Warning") {
 		code, _, _ := strings.Cut(w, ";")
 		if strings.TrimSpace(code) == "203" { // the sequence ended at 100,000 records, the query did not
@@ -62,7 +62,19 @@ func (c *client) query5(ctx context.Context, op, collection string, q url.Values
 		p.warning = w
 		c.log.DebugContext(ctx, "warning from the vendor", "op", op, "warning", w)
 	}
-	return p, objectsOnly(op, r, p.rows)
+	return p, nil
+}
+
+// page5Of reads a page of version 5.
+func page5Of(op string, r *reply) (*page, error) {
+	if r.envelope.Values == nil && !bytes.Contains(r.body, []byte(`"values"`)) {
+		// Taking it for "no records" would delete what is there.
+		return nil, strange(op, r, "the reply has no values")
+	}
+	if err := objectsOnly(op, r, r.envelope.Values); err != nil {
+		return nil, err
+	}
+	return &page{rows: r.envelope.Values, body: r.body, total: -1, more: bare(r.envelope.Next) != "", calls: r.calls, bytes: r.bytes}, nil
 }
 
 // errEnough ends each5 before the last record.
@@ -100,15 +112,19 @@ func (c *client) each5(ctx context.Context, op, collection, fields string, visit
 	}
 }
 
-// query4 reads a page of a resource of version 4. Its rules for JSON are those of XML made
-// into it: one row is no array, no row leaves out the key or more.
-// Account Engagement API, Version 4, Using the API.
+// query4 reads a page of a resource of version 4.
 func (c *client) query4(ctx context.Context, op string, res *resource, q url.Values) (*page, error) {
 	r, err := c.do(ctx, request{op: op, path: "/api/" + res.path + "/version/{v}/do/query", query: q, optional: optionalObject(res.path)})
 	if err != nil {
 		return nil, err
 	}
-	p := &page{total: -1, calls: r.calls, bytes: r.bytes}
+	return page4Of(op, r, res.key)
+}
+
+// page4Of reads a page of version 4. Its rules for JSON are those of XML made into it: one row
+// is no array, no row leaves out the key or more. Account Engagement API, Version 4, Using the API.
+func page4Of(op string, r *reply, key string) (*page, error) {
+	p := &page{body: r.body, total: -1, calls: r.calls, bytes: r.bytes}
 	result := bytes.TrimSpace(r.envelope.Result)
 	switch {
 	case len(result) == 0 && r.envelope.Attributes == nil:
@@ -124,7 +140,7 @@ func (c *client) query4(ctx context.Context, op string, res *resource, q url.Val
 		p.total = int64(number(raw))
 		delete(members, "total_results")
 	}
-	rows, ok := members[res.key]
+	rows, ok := members[key]
 	if !ok && len(members) == 1 { // under a name that is not documented
 		for _, rows = range members {
 			ok = true
@@ -132,7 +148,7 @@ func (c *client) query4(ctx context.Context, op string, res *resource, q url.Val
 	}
 	switch rows = bytes.TrimSpace(rows); {
 	case !ok && len(members) > 0:
-		return nil, strange(op, r, "the result has no "+res.key)
+		return nil, strange(op, r, "the result has no "+key)
 	case nothing(rows):
 	case rows[0] == '[':
 		if err := unmarshal(rows, &p.rows); err != nil {
@@ -150,10 +166,22 @@ func (c *client) query4(ctx context.Context, op string, res *resource, q url.Val
 
 // read4 reads one record of version 4: path is "email/do/read/id/7" or the whole path with {v}.
 func (c *client) read4(ctx context.Context, op, path, key string, q url.Values) (json.RawMessage, error) {
+	raw, _, err := c.reply4(ctx, op, path, key, q)
+	return raw, err
+}
+
+// reply4 is read4 that returns the whole reply as well.
+func (c *client) reply4(ctx context.Context, op, path, key string, q url.Values) (raw json.RawMessage, body []byte, err error) {
 	r, err := c.do(ctx, request{op: op, path: path4(path), query: q, optional: optionalObject(path)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	raw, err = record4Of(op, r, key)
+	return raw, r.body, err
+}
+
+// record4Of reads one record of version 4.
+func record4Of(op string, r *reply, key string) (json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if unmarshal(r.body, &members) != nil {
 		return nil, strange(op, r, "the reply is not an object")
@@ -178,10 +206,22 @@ func (c *client) read4(ctx context.Context, op, path, key string, q url.Values) 
 // read5 reads one record of version 5, which comes bare or as the only one of "values". Path is
 // "account", "emails/7" or the whole path.
 func (c *client) read5(ctx context.Context, op, path string, q url.Values) (json.RawMessage, error) {
+	raw, _, err := c.reply5(ctx, op, path, q)
+	return raw, err
+}
+
+// reply5 is read5 that returns the whole reply as well.
+func (c *client) reply5(ctx context.Context, op, path string, q url.Values) (raw json.RawMessage, body []byte, err error) {
 	r, err := c.do(ctx, request{op: op, path: path5(path), query: q, optional: optionalObject(strings.TrimPrefix(path, objects5))})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	raw, err = record5Of(op, r)
+	return raw, r.body, err
+}
+
+// record5Of reads one record of version 5.
+func record5Of(op string, r *reply) (json.RawMessage, error) {
 	raw := json.RawMessage(bytes.TrimSpace(r.body))
 	if r.envelope.ID == nil && r.envelope.Values != nil {
 		if len(r.envelope.Values) == 0 {

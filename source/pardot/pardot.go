@@ -5,7 +5,8 @@
 // file opens a source; object.go says what can be said about a kind of record, catalog.go lists
 // them; client.go makes calls, token.go and grants.go hold the credentials, errors.go gives
 // the vendor's errors their kinds; stream.go reads a stream in time ranges, query.go page by
-// page, export.go by jobs. When to commit and wait is left to the pipeline.
+// page, export.go by jobs; raw.go says what is kept of what the vendor sends, and replay.go makes the
+// rows of it again. When to commit and wait is left to the pipeline.
 package pardot
 
 import (
@@ -43,6 +44,7 @@ type source struct {
 	cfg    Config
 	env    martsync.Env
 	client *client
+	keeps  bool // what the vendor sent goes on the batches: see KeepRaw
 
 	zones  cached.Value[*zone]
 	custom cached.Value[*customColumns]

@@ -28,6 +28,7 @@ type run struct {
 	rows   *rowBuilder // of the version that was queried last
 	rowsOf version
 
+	raw    []martsync.Raw  // waiting for a batch
 	notes  []martsync.Note // waiting for a batch
 	noted  []martsync.Note // all so far: each is told once
 	lost   map[string]bool // fields that the vendor refused to tell during this run
@@ -45,7 +46,11 @@ func (r *run) send(b martsync.Batch) error {
 	if !b.Discard { // what is discarded takes its notes along
 		b.Notes = append(b.Notes, r.notes...)
 		r.notes = nil
+		if len(r.raw) > 0 {
+			b.Raw = append(r.raw, b.Raw...)
+		}
 	}
+	r.raw = nil
 	if !r.yield(b, nil) {
 		return errStop
 	}

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/martsync/martsync"
 )
@@ -64,10 +65,11 @@ func (s *accountStream) Read(ctx context.Context, _ martsync.Cursor, _ martsync.
 // version 4, which has most of its columns.
 func (s *accountStream) read(ctx context.Context) (martsync.Batch, error) {
 	r := recordReader{source: s.source, object: objectOf(accountStreamName), layout: s.layout, op: "read the account"}
-	row, err := r.read(ctx, s.api, 0)
+	by := s.api
+	row, err := r.read(ctx, by, 0)
 	if s.api == v5 && isRefused(err) {
 		if old, err4 := r.read(ctx, v4, 0); err4 == nil {
-			row, err = old, nil
+			row, err, by = old, nil, v4
 			r.notes = append(r.notes, martsync.Note{Operation: "version", Message: "version 5 does not tell the account; version 4 does"})
 		}
 	}
@@ -76,6 +78,9 @@ func (s *accountStream) read(ctx context.Context) (martsync.Batch, error) {
 	}
 	b := row.batch()
 	b.Bytes, b.Notes = r.bytes, r.notes
+	if s.source.keeps {
+		b.Raw = []martsync.Raw{r.kept(by, row.zone)}
+	}
 	b.Cursor = martsync.Cursor(`{"read":` + strconv.FormatInt(s.source.now().Unix(), 10) + `}`)
 	b.Window = &martsync.Window{
 		Filter: `{"read":"account"}`, Records: -1, Bytes: -1, Parsed: 1, Quarantined: int64(len(b.Quarantined)), Calls: r.calls,
@@ -94,12 +99,13 @@ type recordReader struct {
 	notes []martsync.Note
 	calls int64
 	bytes int64
+	body  []byte // the last reply
 }
 
 // read reads a record by a version; id 0 is the record of a resource that has only one. The builder
 // holds it until it is used for the next one.
 func (r *recordReader) read(ctx context.Context, v version, id int64) (*rowBuilder, error) {
-	b := newRowBuilder(r.layout.columnsFor(v), r.source.cfg.HTMLEntities != "keep")
+	b := newRowBuilder(r.layout.columnsFor(v), r.source.decodes())
 	raw, err := r.raw(ctx, v, id)
 	if err != nil {
 		return nil, err
@@ -123,8 +129,8 @@ func (r *recordReader) read(ctx context.Context, v version, id int64) (*rowBuild
 func (r *recordReader) raw(ctx context.Context, v version, id int64) (json.RawMessage, error) {
 	if v == v4 {
 		r.calls++
-		raw, err := r.source.client.read4(ctx, r.op, readPath4(r.object, id), r.object.v4.key, nil)
-		r.bytes += int64(len(raw))
+		raw, body, err := r.source.client.reply4(ctx, r.op, readPath4(r.object, id), r.object.v4.key, nil)
+		r.bytes, r.body = r.bytes+int64(len(raw)), body
 		return raw, err
 	}
 	for {
@@ -134,7 +140,7 @@ func (r *recordReader) raw(ctx context.Context, v version, id int64) (json.RawMe
 			q.Set("deleted", "all")
 		}
 		r.calls++
-		raw, err := r.source.client.read5(ctx, r.op, readPath5(r.object, id), q)
+		raw, body, err := r.source.client.reply5(ctx, r.op, readPath5(r.object, id), q)
 		if name := unknownField(err); name != "" && name != "id" && slices.Contains(fields, name) {
 			r.lost = append(r.lost, name)
 			if i := slices.IndexFunc(r.layout.fields, func(f field) bool { return f.v5 == name }); i < 0 || !r.layout.fields[i].wish {
@@ -142,7 +148,19 @@ func (r *recordReader) raw(ctx context.Context, v version, id int64) (json.RawMe
 			}
 			continue
 		}
-		r.bytes += int64(len(raw))
+		r.bytes, r.body = r.bytes+int64(len(raw)), body
 		return raw, err
 	}
+}
+
+// kept is the last reply, which a version told.
+func (r *recordReader) kept(v version, z *zone) martsync.Raw {
+	h := recipe{Kind: recordBody, API: v, Job: r.op}
+	h.Columns = unusual(r.layout.schema.Columns, r.layout.columnsFor(v), v)
+	name := strings.TrimPrefix(readPath5(r.object, 0), "/") + ".json"
+	if v == v4 {
+		name = "api/" + r.object.v4.path + ".json"
+		h.Rows, h.Zone, h.Entities = r.object.v4.key, z.name(), r.source.decodes()
+	}
+	return martsync.Raw{Body: name, Data: r.body, How: h.how()}
 }

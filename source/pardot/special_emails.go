@@ -141,7 +141,7 @@ func (s *emails4Stream) Read(ctx context.Context, from martsync.Cursor, span mar
 			err = unreadableCursor(emailStream, err)
 		} else {
 			p := &emailPass{emails4Stream: s, yield: yield, at: pos}
-			p.rows = newRowBuilder(s.layout.columnsFor(v4), s.source.cfg.HTMLEntities != "keep")
+			p.rows = newRowBuilder(s.layout.columnsFor(v4), s.source.decodes())
 			err = p.run(ctx, span)
 		}
 		if err != nil && !errors.Is(err, errStop) {
@@ -157,6 +157,7 @@ type emailPass struct {
 	at    emailPosition
 	rows  *rowBuilder
 	notes []martsync.Note
+	raw   []martsync.Raw
 	bytes int64
 	quiet int // batches of activities since the last cursor
 }
@@ -182,6 +183,11 @@ func (p *emailPass) run(ctx context.Context, span martsync.Span) error {
 func (p *emailPass) take(ctx context.Context, b martsync.Batch) error {
 	p.bytes += b.Bytes
 	p.notes = append(p.notes, b.Notes...)
+	if len(b.Raw) > 0 { // it is lent until the next batch of activities only
+		if err := p.send(martsync.Batch{Raw: asides(b.Raw)}); err != nil {
+			return err
+		}
+	}
 	if b.Discard { // what was found since the last position that is certain is not
 		p.at.Maybe = nil
 		p.at.Sends = json.RawMessage(b.Cursor)
@@ -238,7 +244,7 @@ func (p *emailPass) readEmails(ctx context.Context) error {
 	var skipped []string
 	todo := slices.Sorted(maps.Keys(found))
 	for i, list := range todo {
-		raw, err := p.email(ctx, found[list])
+		raw, body, err := p.email(ctx, found[list])
 		r.Calls++
 		switch {
 		case unreadable(err):
@@ -246,7 +252,7 @@ func (p *emailPass) readEmails(ctx context.Context) error {
 		case err != nil:
 			return err
 		default:
-			if err := p.append(withMembers(raw, []complement{{"list_email_id", json.RawMessage(strconv.FormatInt(list, 10))}}), z); err != nil {
+			if err := p.append(ofList(raw, list), z, func() martsync.Raw { return p.kept(found[list], list, z, body) }); err != nil {
 				return err
 			}
 		}
@@ -271,19 +277,50 @@ func (p *emailPass) readEmails(ctx context.Context) error {
 }
 
 // email reads one email.
-func (p *emailPass) email(ctx context.Context, id int64) (json.RawMessage, error) {
-	return p.source.client.read4(ctx, "read email", "/api/email/version/{v}/do/read/id/"+strconv.FormatInt(id, 10), "email",
+func (p *emailPass) email(ctx context.Context, id int64) (raw json.RawMessage, body []byte, err error) {
+	return p.source.client.reply4(ctx, "read email", "/api/email/version/{v}/do/read/id/"+strconv.FormatInt(id, 10), "email",
 		url.Values{"include_message": {strconv.FormatBool(p.source.plan(objectOf(emailStream)).messages)}})
 }
 
-// append adds one email to the rows that wait.
-func (p *emailPass) append(raw json.RawMessage, z *zone) error {
+// ofList adds the list email to the record of an email.
+func ofList(raw json.RawMessage, list int64) json.RawMessage {
+	return withMembers(raw, []complement{{"list_email_id", json.RawMessage(formatID(list))}})
+}
+
+// asides are bodies that no row is made of.
+func asides(raw []martsync.Raw) []martsync.Raw {
+	h := recipe{Kind: asideBody}
+	raw = slices.Clone(raw)
+	for i := range raw {
+		raw[i].How = h.how()
+	}
+	return raw
+}
+
+// kept is the reply that told an email.
+func (p *emailPass) kept(id, list int64, z *zone, body []byte) martsync.Raw {
+	h := recipe{
+		Kind: recordBody, API: v4, Rows: "email", Zone: z.name(), Entities: p.source.decodes(),
+		Job: emailJob, Line: p.at.Range.Rows, List: list,
+	}
+	h.Columns = unusual(p.layout.schema.Columns, p.layout.columnsFor(v4), v4)
+	return martsync.Raw{Body: "api/email/" + formatID(id) + ".json", Data: body, How: h.how()}
+}
+
+// emailJob is what emails are said to come from.
+const emailJob = "emails"
+
+// append adds one email to the rows that wait, and the reply that told it if replies are kept.
+func (p *emailPass) append(raw json.RawMessage, z *zone, kept func() martsync.Raw) error {
 	if p.rows.full(raw) {
 		if err := p.flush(martsync.Batch{}); err != nil {
 			return err
 		}
 	}
-	p.rows.from("emails", p.at.Range.Rows)
+	if p.source.keeps {
+		p.raw = append(p.raw, kept())
+	}
+	p.rows.from(emailJob, p.at.Range.Rows)
 	p.at.Range.Rows++
 	if !p.rows.append4(raw, z) {
 		p.at.Range.Bad++
@@ -313,7 +350,9 @@ func (p *emailPass) send(b martsync.Batch) error {
 	if !b.Discard { // a discarded batch takes its notes along
 		b.Notes, p.notes = p.notes, nil
 		b.Bytes, p.bytes = p.bytes, 0
+		b.Raw = append(b.Raw, p.raw...)
 	}
+	p.raw = nil
 	if b.Cursor != "" {
 		p.quiet = 0
 	}

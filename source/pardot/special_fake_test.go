@@ -139,8 +139,13 @@ type outcome struct {
 	cursor   martsync.Cursor
 }
 
-// readAll reads a stream to its end.
+// readAll reads a stream to its end, and proves that what is kept makes the same rows.
 func readAll(t testing.TB, st martsync.Stream, from martsync.Cursor) (outcome, error) {
+	t.Helper()
+	return readAllOf(t, proven(t, st), from)
+}
+
+func readAllOf(t testing.TB, st martsync.Stream, from martsync.Cursor) (outcome, error) {
 	t.Helper()
 	out := outcome{cursor: from}
 	schema := st.Schema()

@@ -140,7 +140,7 @@ func (s *freshStream) read(ctx context.Context, at listEmailPosition, span marts
 // refresh reads the list emails of the pass again, page by page, with their statistics.
 func (s *freshStream) refresh(r *run, at *listEmailPosition) error {
 	p := at.Pass
-	b := r.builder(v5)
+	rowsOf := r.picker(v5, nil)
 	for limit := freshPage; ; {
 		page, err := s.src.client.query5(r.ctx, r.op("query"), s.obj.v5.path, s.freshQuery(r, p, limit))
 		if err != nil {
@@ -160,19 +160,20 @@ func (s *freshStream) refresh(r *run, at *listEmailPosition) error {
 			return err
 		}
 		p.Calls += s.statistics.takeCalls()
-		b.from("list-emails with statistics", p.Rows)
+		if s.src.keeps {
+			r.keep(s.obj.bodyName(v5, "sent-after-"+formatID(p.After)), page.body, s.freshRecipe(p))
+		}
+		rowsOf.b.from(freshJob, p.Rows)
 		for _, row := range page.rows {
 			p.After = max(p.After, faceOf(row).id)
 		}
 		for _, row := range rows {
 			p.Rows++
-			if !b.append5(row) {
+			if rowsOf.take(row, faceOf(row)) == refused {
 				p.Bad++
-			} else if faceOf(row).deleted {
-				b.markDeleted()
 			}
 		}
-		batch := b.batch()
+		batch := rowsOf.b.batch()
 		batch.Bytes = page.bytes
 		if !page.more || len(page.rows) == 0 {
 			return s.endPass(r, at, batch)
@@ -182,6 +183,19 @@ func (s *freshStream) refresh(r *run, at *listEmailPosition) error {
 			return err
 		}
 	}
+}
+
+// freshJob is what rows of the pass are said to come from.
+const freshJob = "list-emails with statistics"
+
+// freshRecipe tells how a page of the pass is read again.
+func (s *freshStream) freshRecipe(p *freshPass) recipe {
+	h := recipe{Kind: pageBody, API: v5, Job: freshJob, Line: p.Rows}
+	h.Columns = unusual(s.layout.schema.Columns, s.layout.columnsFor(v5), v5)
+	if p.All {
+		h.Sent = p.From
+	}
+	return h
 }
 
 // endPass yields the last batch of a pass.

@@ -114,8 +114,10 @@ type linkPass struct {
 	yield   func(martsync.Batch, error) bool
 	at      linkPosition
 	bad     []martsync.Quarantined
+	raw     []martsync.Raw
 	bytes   int64
 	pages   int // since the last cursor
+	pairs   int // likewise
 }
 
 func (p *linkPass) run(ctx context.Context) error {
@@ -136,6 +138,12 @@ func (p *linkPass) run(ctx context.Context) error {
 		p.at.Calls += page.calls
 		p.bytes += page.bytes
 		last := p.at.After
+		if p.stream.source.keeps {
+			h := recipe{Kind: linksBody, API: v4, Rows: opportunityProspectObject.v4.key, After: last, Line: p.at.Rows}
+			p.raw = append(p.raw, martsync.Raw{
+				Body: opportunityProspectObject.bodyName(v4, "after-"+formatID(last)), Data: page.body, How: h.how(),
+			})
+		}
 		for _, raw := range page.rows {
 			if err := p.take(raw); err != nil {
 				return err
@@ -150,9 +158,13 @@ func (p *linkPass) run(ctx context.Context) error {
 				Err: fmt.Errorf("the listing does not move on after opportunity %d", last),
 			}
 		}
-		if p.pages++; p.builder.Len() >= linkRows || len(p.bad) > 0 || p.pages >= linkQuiet {
+		if p.pages++; p.pairs >= linkRows || len(p.bad) > 0 || p.pages >= linkQuiet {
 			// What was read so far does not tell yet who is gone, so it may be put by but not shown.
 			if err := p.flush(martsync.Batch{Cursor: p.at.cursor(), Unverified: true}); err != nil {
+				return err
+			}
+		} else if len(p.raw) > 0 { // pages are large: they do not wait for each other
+			if err := p.flush(martsync.Batch{}); err != nil {
 				return err
 			}
 		}
@@ -189,6 +201,7 @@ func (p *linkPass) take(raw json.RawMessage) error {
 			return &martsync.Error{Kind: martsync.Internal, Op: "pardot: list prospects of opportunities", Err: err}
 		}
 		p.at.Rows++
+		p.pairs++
 	}
 	return nil
 }
@@ -198,10 +211,10 @@ func (p *linkPass) flush(b martsync.Batch) error {
 	if p.builder.Len() > 0 {
 		b.Records = p.builder.Records()
 	}
-	b.Quarantined, b.Bytes = p.bad, p.bytes
-	p.bad, p.bytes = nil, 0
+	b.Quarantined, b.Bytes, b.Raw = p.bad, p.bytes, p.raw
+	p.bad, p.bytes, p.raw = nil, 0, nil
 	if b.Cursor != "" {
-		p.pages = 0
+		p.pages, p.pairs = 0, 0
 	}
 	ok := p.yield(b, nil)
 	p.builder.Reset()

@@ -133,13 +133,14 @@ func TestOpportunityProspects(t *testing.T) {
 		if diff := cmp.Diff(want, got.windows); diff != "" || got.complete != 1 {
 			t.Errorf("%d opportunities: %d complete scopes and windows (-want +got):\n%s", deals, got.complete, diff)
 		}
-		for i, b := range got.batches {
-			if last := i == len(got.batches)-1; last == b.Unverified || last != (b.Complete != nil) {
-				t.Errorf("%d opportunities, batch %d of %d: unverified %v, complete %v", deals, i, len(got.batches), b.Unverified, b.Complete)
+		positions := slices.DeleteFunc(slices.Clone(got.batches), func(b martsync.Batch) bool { return b.Cursor == "" })
+		for i, b := range positions {
+			if last := i == len(positions)-1; last == b.Unverified || last != (b.Complete != nil) {
+				t.Errorf("%d opportunities, batch %d of %d: unverified %v, complete %v", deals, i, len(positions), b.Unverified, b.Complete)
 			}
 		}
-		if deals == 2801 && len(got.batches) < 3 {
-			t.Errorf("%d batches for %d opportunities: reading could not go on in the middle", len(got.batches), deals)
+		if deals == 2801 && len(positions) < 3 {
+			t.Errorf("%d positions for %d opportunities: reading could not go on in the middle", len(positions), deals)
 		}
 		again, err := readAll(t, st, got.cursor)
 		if err != nil || len(again.batches) != 0 {

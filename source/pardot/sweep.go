@@ -90,6 +90,9 @@ func (r *run) sweepPage(s *sweepState) error {
 	if err := r.ordered(s.After, faces, more); err != nil {
 		return err
 	}
+	if r.src.keeps {
+		r.keep(r.obj.bodyName(v5, "ids-after-"+formatID(s.After)), p.body, recipe{Kind: asideBody, API: v5})
+	}
 	b := martsync.Batch{Bytes: p.bytes}
 	upTo := int64(math.MaxInt64)
 	ids, sure := make([]int64, 0, len(faces)), !withheld(p)

@@ -16,9 +16,9 @@ import (
 // records is several. Each ends at a record, from where reading can resume.
 type taker struct {
 	*run
+	picker
+
 	w *window
-	b *rowBuilder
-	z *zone // of version 4
 
 	counting bool  // the pages tell which records exist
 	last     int64 // greatest id so far
@@ -32,13 +32,16 @@ type taker struct {
 
 // take hands over the rows of a page, and closes the window with those of the last page.
 func (r *run) take(w *window, p *page) error {
-	t := taker{run: r, w: w, last: w.After, bytes: p.bytes, b: r.builder(w.API)}
+	t := taker{run: r, w: w, last: w.After, bytes: p.bytes}
+	var z *zone // version 5 tells offsets
 	if w.API == v4 {
 		var err error
-		if t.z, err = r.zone(); err != nil {
+		if z, err = r.zone(); err != nil {
 			return err
 		}
 	}
+	t.picker = r.picker(w.API, z)
+	t.binned = w.Pass > 0
 	faces := facesOf(p.rows)
 	if err := r.ordered(w.After, faces, p.more); err != nil {
 		return err
@@ -58,10 +61,13 @@ func (r *run) take(w *window, p *page) error {
 		t.counting = false
 		r.note("skip", "the vendor withholds some %s from this user: %s", strings.ReplaceAll(r.obj.stream, "_", " "), p.warning)
 	}
-	t.b.from("/"+r.obj.path(w.API), w.Rows)
+	if r.src.keeps {
+		r.keepPage(w, p, z)
+	}
+	t.b.from(r.pageJob(w.API), w.Rows)
 	for i, row := range rows {
 		if t.b.full(row) {
-			if err := t.flush(t.last); err != nil {
+			if err := t.part(); err != nil {
 				return err
 			}
 		}
@@ -75,33 +81,29 @@ func (r *run) take(w *window, p *page) error {
 
 // row takes a record.
 func (t *taker) row(row json.RawMessage, f face) {
-	if f.id == 0 {
-		t.nameless = true
-		t.b.refuse(row, "id", "a record without an id")
-		t.rows, t.bad = t.rows+1, t.bad+1
-		return
-	}
 	t.last = max(t.last, f.id)
-	deleted := f.deleted || t.w.Pass > 0
-	if t.counting && !deleted {
+	switch {
+	case f.id == 0:
+		t.nameless = true
+	case t.counting && !f.deleted && !t.binned:
 		t.keys = append(t.keys, f.id)
 	}
-	if !t.obj.owns(t.w.API, row) || len(t.plan.types) > 0 && !slices.Contains(t.plan.types, kindOf(row)) {
-		return
+	switch t.picker.take(row, f) {
+	case appended:
+		t.rows++
+	case refused:
+		t.rows, t.bad = t.rows+1, t.bad+1
+	case passedOver:
 	}
-	t.rows++
-	var ok bool
-	if t.w.API == v4 {
-		ok = t.b.append4(row, t.z)
-	} else {
-		ok = t.b.append5(row)
+}
+
+// part hands over what has been taken so far of a page of very large records. Where the page is
+// kept, it is kept once, so that reading can resume only before it or after it.
+func (t *taker) part() error {
+	if !t.src.keeps {
+		return t.flush(t.last)
 	}
-	switch {
-	case !ok:
-		t.bad++
-	case deleted && t.layout.schema.Deletes:
-		t.b.markDeleted()
-	}
+	return t.send(t.taken())
 }
 
 // flush hands over what has been taken: everything up to an id.
@@ -126,14 +128,21 @@ func (t *taker) end() error {
 
 // batch is what has been taken since the last one: everything up to an id.
 func (t *taker) batch(upTo int64) martsync.Batch {
+	b := t.taken()
+	if t.counting && !t.nameless {
+		b.Census = censusOf(t.w.After, upTo, t.keys)
+	}
+	t.keys, t.nameless = nil, false
+	return b
+}
+
+// taken is the rows that have been taken since the last batch.
+func (t *taker) taken() martsync.Batch {
 	b := t.b.batch()
 	b.Bytes = t.bytes
 	t.w.Rows += t.rows
 	t.w.Bad += t.bad
-	if t.counting && !t.nameless {
-		b.Census = censusOf(t.w.After, upTo, t.keys)
-	}
-	t.keys, t.nameless, t.rows, t.bad, t.bytes = nil, false, 0, 0, 0
+	t.rows, t.bad, t.bytes = 0, 0, 0
 	return b
 }
 
@@ -174,7 +183,7 @@ func withheld(p *page) bool { return strings.HasPrefix(strings.TrimSpace(p.warni
 // builder is the builder for rows of a version.
 func (r *run) builder(v version) *rowBuilder {
 	if r.rows == nil || r.rowsOf != v {
-		r.rows = newRowBuilder(r.layout.columnsFor(v), r.src.cfg.HTMLEntities != "keep")
+		r.rows = newRowBuilder(r.layout.columnsFor(v), r.src.decodes())
 		r.rowsOf = v
 	}
 	return r.rows

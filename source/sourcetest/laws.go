@@ -256,13 +256,7 @@ const maxLate = 2
 // leaves no goroutine.
 func cancelled(t *testing.T, s Setup) {
 	streams := s.streams(t)
-	options := []goleak.Option{goleak.IgnoreCurrent()}
-	for _, f := range []string{ // idle connections of the client and the simulator's server belong to the caller
-		"net/http.(*persistConn).readLoop", "net/http.(*persistConn).writeLoop", "net/http.(*conn).serve",
-		"net/http.(*connReader).backgroundRead", "net/http.(*Server).Serve",
-	} {
-		options = append(options, goleak.IgnoreAnyFunction(f))
-	}
+	options := leakOptions()
 	for _, stream := range streams {
 		name := stream.Schema().Stream
 		whole, err := s.read(t, stream, "", false)
@@ -281,6 +275,18 @@ func cancelled(t *testing.T, s Setup) {
 	if err := goleak.Find(options...); err != nil {
 		t.Error(err)
 	}
+}
+
+// leakOptions let pass what runs already.
+func leakOptions() []goleak.Option {
+	options := []goleak.Option{goleak.IgnoreCurrent()}
+	for _, f := range []string{ // idle connections of the client and the simulator's server belong to the caller
+		"net/http.(*persistConn).readLoop", "net/http.(*persistConn).writeLoop", "net/http.(*conn).serve",
+		"net/http.(*connReader).backgroundRead", "net/http.(*Server).Serve",
+	} {
+		options = append(options, goleak.IgnoreAnyFunction(f))
+	}
+	return options
 }
 
 // cancelAt reads from the cursor with a context that is cancelled before the first batch, and

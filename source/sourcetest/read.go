@@ -26,7 +26,11 @@ const maxTries = 50
 // streams opens the source anew and returns the streams under test.
 func (s Setup) streams(t testing.TB) []martsync.Stream {
 	t.Helper()
-	all, err := s.Open(t).Streams(t.Context())
+	source := s.Open(t)
+	if s.keep {
+		source.(martsync.Replayer).KeepRaw()
+	}
+	all, err := source.Streams(t.Context())
 	if err != nil {
 		t.Fatalf("list streams: %v", err)
 	}
@@ -100,6 +104,11 @@ func (s Setup) readOnce(ctx context.Context, stream martsync.Stream, from martsy
 		*steps = append(*steps, step{clone(&schema, b), schema})
 		if poison {
 			rows.Poison(b.Records)
+			for _, r := range b.Raw {
+				for i := range r.Data {
+					r.Data[i] = 0xFF
+				}
+			}
 		}
 	}
 	return nil
@@ -122,6 +131,10 @@ func clone(s *martsync.Schema, b martsync.Batch) martsync.Batch {
 		b.Records = builder.Records()
 	}
 	b.Quarantined = slices.Clone(b.Quarantined)
+	b.Raw = slices.Clone(b.Raw)
+	for i := range b.Raw {
+		b.Raw[i].Data = slices.Clone(b.Raw[i].Data)
+	}
 	if b.Census != nil {
 		c := *b.Census
 		c.Keys = slices.Clone(c.Keys)

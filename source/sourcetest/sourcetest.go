@@ -31,15 +31,26 @@ type Setup struct {
 	// evenly. 0: at all of them.
 	MaxCursors int
 
+	// Calls counts the calls that the account has had. The suite then sees to it that a Replayer
+	// makes none. Nil: nobody counts.
+	Calls func() int64
+
+	// Sum is the SHA-256, in hex, of the export file that the account served, by the name of its body
+	// (martsync.Raw). "": the body is no export file. If it is set, the suite wants to see one at least.
+	// Nil: not known.
+	Sum func(body string) string
+
+	// Change makes the account's records change, and time pass until that shows. The suite then reads on
+	// and replays that too, in reads without a Span. Nil: records stay as they are.
+	Change func()
+
+	keep  bool                                       // the source is told KeepRaw
 	sleep func(context.Context, time.Duration) error // instead of Clock's
 }
 
 // Run tests the laws, each on a setup of its own.
 func Run(t *testing.T, setup func(t testing.TB) Setup) {
-	for _, l := range []struct {
-		name string
-		test func(t *testing.T, s Setup)
-	}{
+	run(t, setup, append([]law{
 		{"streams are listed alike", listed},
 		{"batches are well-formed", wellFormed},
 		{"reading resumes at every cursor", resumes},
@@ -47,7 +58,25 @@ func Run(t *testing.T, setup func(t testing.TB) Setup) {
 		{"a batch may be destroyed when it is given back", borrowed},
 		{"a read can be cancelled and left at every step", cancelled},
 		{"streams are read side by side", sideBySide},
-	} {
+	}, replayLaws...))
+}
+
+// RunReplay tests only those laws that a martsync.Replayer obeys beside the others, for the many ways in
+// which an account can be read.
+func RunReplay(t *testing.T, setup func(t testing.TB) Setup) { run(t, setup, replayLaws) }
+
+type law struct {
+	name string
+	test func(t *testing.T, s Setup)
+}
+
+var replayLaws = []law{
+	{"what the vendor sent makes the same records again", replays},
+	{"replaying ends with its bodies, its context and its reader", replayEnds},
+}
+
+func run(t *testing.T, setup func(t testing.TB) Setup, laws []law) {
+	for _, l := range laws {
 		t.Run(l.name, func(t *testing.T) { l.test(t, setup(t)) })
 	}
 }
