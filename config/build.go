@@ -23,6 +23,7 @@ type syncOptions struct {
 	StartTable  startTableOptions `yaml:"start_table" jsonschema:"description=With start: table each stream begins where a table ends. That may be a table that another program has filled."`
 	Streams     patterns          `yaml:"streams" jsonschema:"description=What to copy: * or a list of names or patterns. Without it: everything."`
 	Exclude     patterns          `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
+	Raw         location          `yaml:"raw" jsonschema:"description=Where what the vendor sends is kept as it came: s3://bucket/prefix or a folder; or a mapping with url or path and s3. martsync replay makes tables from it again.,example=s3://my-bucket/raw"`
 	Schedule    string            `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
 	Timezone    string            `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
 }
@@ -92,7 +93,7 @@ func build(root *node, file string, env lookup, o Options, p *problems) *Config 
 	}
 	if n := root.member("syncs"); n != nil && n.kind != null && d.want(n, sequence, "syncs") {
 		for _, item := range n.items {
-			if s, ok := c.buildSync(d, root, item); ok {
+			if s, ok := c.buildSync(d, root, item, env); ok {
 				c.Syncs = append(c.Syncs, s)
 			}
 		}
@@ -158,7 +159,7 @@ func absolutePaths(v reflect.Value, dir string) {
 	}
 }
 
-func (c *Config) buildSync(d *decoder, root, n *node) (Sync, bool) {
+func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 	p := d.problems
 	var o syncOptions
 	if !d.want(n, mapping, "a sync") {
@@ -197,6 +198,7 @@ func (c *Config) buildSync(d *decoder, root, n *node) (Sync, bool) {
 		}
 	}
 	s.StartTable = c.buildStartTable(d, root, n, &o, &s, what)
+	s.Raw = buildRaw(d, n, &o, env)
 	if o.Start != "" && s.StartTable == nil {
 		var err error
 		if s.Start, err = ParseTime(o.Start, time.Time{}, s.Location); err != nil {

@@ -72,6 +72,7 @@ type Sync struct {
 	StartTable  *StartTable // where streams begin instead; nil: at Start
 	Streams     []string    // patterns; empty: all
 	Exclude     []string    // patterns
+	Raw         *Raw        // where what the vendor sends is kept; nil: nowhere
 	Schedule    string      // cron expression; ""
 	Location    *time.Location
 }

@@ -49,6 +49,8 @@ func (d *decoder) decode(n *node, v reflect.Value, what string) {
 			}
 			v.SetInt(int64(duration))
 		}
+	case t == locationType && n.kind == scalar:
+		v.Set(reflect.ValueOf(locationOf(n.text)))
 	case t == patternsType && n.kind == scalar:
 		v.Set(reflect.ValueOf(patterns(splitList(n.text))))
 	default:

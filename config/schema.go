@@ -71,6 +71,8 @@ func reflectSchema(v any) *jsonschema.Schema {
 		RequiredFromJSONSchemaTags: true,
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			switch t {
+			case locationType:
+				return locationSchema()
 			case durationType:
 				return &jsonschema.Schema{Type: "string", Pattern: `^(\d+w)?(\d+d)?(\d+(\.\d+)?(h|m|s|ms|us|ns))*$|\$\{`, Examples: []any{"15m", "36h", "7d"}}
 			case patternsType:

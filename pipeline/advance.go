@@ -119,7 +119,7 @@ func (e *engine) prepare() error {
 	}
 	e.Log = e.Log.With("sync", e.Name)
 	e.Limits = e.Limits.withDefaults()
-	return nil
+	return e.keepRaw()
 }
 
 // owner names this run in the lease, for the operator who meets it.

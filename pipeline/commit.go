@@ -2,8 +2,10 @@ package pipeline
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/runlog"
@@ -66,6 +68,9 @@ func (l *loader) save(ctx context.Context) (bool, error) {
 	}
 	at := l.at.encode()
 	moved := at != l.progress.Cursor
+	if err := l.saveRaw(ctx, at); err != nil {
+		return false, err
+	}
 	l.progress.Cursor, l.progress.Unverified = at, !l.verified
 	l.progress.Windows = append(l.progress.Windows, l.rows.windows...)
 	l.rows.windows = nil
@@ -107,9 +112,13 @@ func (l *loader) commit(ctx context.Context) error {
 	l.phase(l.task, runlog.PhaseCommit)
 	began := l.Clock.Now()
 	at := l.at
-	at.rows, at.digest = 0, ""
+	at.rows, at.digest, at.raw = 0, "", ""
 	if l.digest != nil {
 		at.digest = l.digest.String()
+	}
+	plain := at.encode()
+	if l.raw != nil {
+		at.raw = strings.ToLower(rand.Text()[:10])
 	}
 	next := at.encode()
 	windows := append(append([]martsync.Window(nil), l.progress.Windows...), l.rows.windows...)
@@ -119,6 +128,9 @@ func (l *loader) commit(ctx context.Context) error {
 		// writer's position, and what it holds would be committed a second time.
 		p := l.progress
 		l.progress.Windows, l.progress.Log = nil, nil
+		if l.raw != nil { // nor may the zone's entry with those windows be gone on from
+			l.progress.Cursor, l.progress.Unverified, l.progress.Raw = next, false, 0
+		}
 		if err := l.saveProgress(ctx); err != nil {
 			l.progress = p
 			return err
@@ -126,11 +138,14 @@ func (l *loader) commit(ctx context.Context) error {
 	}
 	entry := l.entry("commit", true, fmt.Sprintf("%d rows, %d windows, %d quarantined", l.rows.rows, len(windows), len(l.rows.quarantined)))
 	entry.Rows, entry.Bytes = l.rows.rows, l.rows.payload
-	err := l.writer.Commit(ctx, martsync.Commit{
+	c := martsync.Commit{
 		Sync: l.ID, At: began, Next: next, Windows: windows,
 		Complete: l.rows.complete, Censuses: l.rows.censuses, Quarantined: l.rows.quarantined, Log: append(held, entry),
-	})
-	if err != nil {
+	}
+	if err := l.commitRaw(ctx, c, plain); err != nil {
+		return err
+	}
+	if err := l.writer.Commit(ctx, c); err != nil {
 		l.known = false
 		return fmt.Errorf("commit: %w", err)
 	}
@@ -164,12 +179,16 @@ func (l *loader) stage(ctx context.Context) (bool, error) {
 	at := l.at
 	at.rows = l.unit.rows
 	next := at.encode()
+	entry := l.progress.Raw
+	if err := l.saveRaw(ctx, next); err != nil {
+		return false, err
+	}
 	err := l.writer.Stage(ctx, martsync.Commit{
 		Sync: l.ID, At: l.Clock.Now(), Next: next,
 		Windows: l.unit.windows, Quarantined: l.unit.quarantined, Log: l.unit.log,
 	})
 	if errors.Is(err, martsync.ErrUnsupported) {
-		l.noStage = true
+		l.noStage, l.progress.Raw = true, entry
 		return false, nil
 	}
 	if err != nil {
@@ -204,6 +223,10 @@ func (l *loader) discard(ctx context.Context, b *martsync.Batch) error {
 		l.known = false
 		return fmt.Errorf("discard: %w", err)
 	}
+	if err := l.discardRaw(ctx, false); err != nil {
+		l.known = false
+		return err
+	}
 	l.Log.WarnContext(ctx, "rows discarded; they will be read again", "stream", l.schema.Stream, "rows", l.unit.rows)
 	l.unit, l.stagedRows, l.stagedBytes = pending{}, 0, 0
 	l.written, l.quarantined = l.safe.written, l.safe.quarantined
@@ -237,7 +260,7 @@ func (l *loader) end(ctx context.Context) error {
 	switch {
 	case l.schema.Snapshot && l.complete:
 		return l.endSnapshot(ctx)
-	case l.waits():
+	case l.waits(), l.settles():
 		return l.commit(ctx)
 	default:
 		_, err := l.save(ctx)
@@ -255,6 +278,10 @@ func (l *loader) endSnapshot(ctx context.Context) error {
 			l.known = false
 			return fmt.Errorf("discard an unchanged snapshot: %w", err)
 		}
+	}
+	if err := l.discardRaw(ctx, true); err != nil {
+		l.known = false
+		return err
 	}
 	// The ledger is about what tables hold, and the table holds the earlier reading.
 	l.rows = pending{log: l.rows.log}

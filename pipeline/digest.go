@@ -11,15 +11,17 @@ import (
 )
 
 // A digest tells whether a snapshot is the one that was committed last. It covers the
-// columns, the rows in their order and the rows in quarantine, so equal digests mean equal
-// tables; snapshots that differ in order alone are committed again.
+// columns, the rows in their order and the rows in quarantine in theirs, so equal digests mean
+// equal tables; snapshots that differ in order alone are committed again. How the rows were cut
+// into batches does not count: who reads them again from what was sent may cut them otherwise.
 type digest struct {
-	hash hash.Hash
-	buf  []byte
+	hash        hash.Hash
+	quarantined hash.Hash
+	buf         []byte
 }
 
 func newDigest(s *martsync.Schema) *digest {
-	d := &digest{hash: sha256.New()}
+	d := &digest{hash: sha256.New(), quarantined: sha256.New()}
 	for _, c := range s.Columns {
 		d.text(c.Name)
 		d.text(c.TypeName())
@@ -49,15 +51,15 @@ func (d *digest) add(b *martsync.Batch) {
 		}
 	}
 	for i := range b.Quarantined {
-		d.buf = append(d.buf, 'q')
 		d.text(b.Quarantined[i].Column)
 		d.text(b.Quarantined[i].Raw)
-		d.flush()
+		_, _ = d.quarantined.Write(d.buf)
+		d.buf = d.buf[:0]
 	}
 }
 
 func (d *digest) row(r *martsync.Records, i int) {
-	d.buf = append(d.buf, 'r', flagByte(r.Tombstone, i), flagByte(r.Deleted, i))
+	d.buf = append(d.buf, flagByte(r.Tombstone, i), flagByte(r.Deleted, i))
 	for c := range r.Columns {
 		v := &r.Columns[c]
 		if v.Null(i) {
@@ -93,4 +95,7 @@ func flagByte(flags []bool, i int) byte {
 	return 0
 }
 
-func (d *digest) String() string { return hex.EncodeToString(d.hash.Sum(nil)) }
+func (d *digest) String() string {
+	sum := sha256.Sum256(d.quarantined.Sum(d.hash.Sum(nil)))
+	return hex.EncodeToString(sum[:])
+}

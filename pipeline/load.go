@@ -20,6 +20,7 @@ type loader struct {
 	task   *task
 	schema martsync.Schema
 	writer martsync.Writer
+	raw    RawWriter // nil: nobody keeps what was sent
 
 	progress progress // as it should be stored; Base and Staged are where the writer is
 	revision string   // of the stored document; "": there is none
@@ -64,11 +65,13 @@ func (e *engine) attempt(ctx context.Context, t *task) (err error) {
 			e.Log.WarnContext(ctx, "writer was not closed", "stream", t.schema.Stream, "err", closeErr)
 		}
 	}()
+	defer l.closeRaw(ctx)
 	if err := l.open(ctx); err != nil {
 		return l.failed(ctx, err)
 	}
 	e.phase(t, runlog.PhaseRead)
 	err = l.readAll(ctx)
+	t.ended = l.at.cursor
 	if err == nil || errors.Is(err, errStopped) || errors.Is(err, errAgain) || ctx.Err() != nil {
 		return err
 	}
@@ -92,9 +95,18 @@ func (l *loader) open(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := l.openRaw(ctx); err != nil {
+		return err
+	}
 	l.known = true
 	l.committed = decodePosition(base).digest
 	l.at = decodePosition(l.progress.Cursor)
+	if l.task.anew {
+		l.at.written, l.at.quarantined = 0, 0
+	}
+	if err := l.replayed(); err != nil {
+		return err
+	}
 	l.written, l.quarantined, l.stagedRows = l.at.written, l.at.quarantined, l.at.rows
 	l.safe = l.at
 	l.verified, l.resume = !l.progress.Unverified, true
@@ -134,9 +146,19 @@ func (l *loader) startOver(ctx context.Context) error {
 			return fmt.Errorf("discard staged rows: %w", err)
 		}
 	}
-	l.progress.Staged, l.progress.Cursor, l.progress.Unverified = "", "", false
+	l.progress.Staged, l.progress.Cursor, l.progress.Unverified, l.progress.Raw = "", "", false, 0
 	l.progress.Windows = nil // they will be read again, and enter the ledger once (I4)
 	return l.saveProgress(ctx)
+}
+
+// closeRaw drops what the raw zone has not been told to keep.
+func (l *loader) closeRaw(ctx context.Context) {
+	if l.raw == nil {
+		return
+	}
+	if err := l.raw.Close(); err != nil {
+		l.Log.WarnContext(ctx, "raw zone was not closed", "stream", l.schema.Stream, "err", err)
+	}
 }
 
 // noteChanges logs what opening the table changed. A column that has left the schema is

@@ -34,6 +34,10 @@ type Sync struct {
 	Parallel int        // streams at once; default 4
 	Limits   Thresholds // when to commit and stage
 
+	// Raw, if set, keeps what the vendor sent for the rows, before they become visible. The
+	// source must be a martsync.Replayer then.
+	Raw RawZone
+
 	State state.Store
 	Clock martsync.Clock
 	Log   *slog.Logger // default: none

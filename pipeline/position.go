@@ -20,6 +20,10 @@ type position struct {
 	// digest is that of the snapshot that was committed last. It lies with the snapshot for
 	// the same reason: whoever commits another one, even under an equal cursor, replaces it.
 	digest string
+
+	// raw tells this commit from all others that led to the same position: the raw zone, which
+	// is written before the table, knows by it which of them came about. "": there is no zone.
+	raw string
 }
 
 // A position with nothing but a cursor is the cursor as the stream wrote it. The rest goes
@@ -31,11 +35,12 @@ type counts struct {
 	Written     int64  `json:"written,omitzero"`
 	Quarantined int64  `json:"quarantined,omitzero"`
 	Digest      string `json:"digest,omitzero"`
+	Raw         string `json:"raw,omitzero"`
 }
 
 // encode returns the position as the text that destinations and the state store keep.
 func (p position) encode() martsync.Cursor {
-	rest := counts{p.rows, p.written, p.quarantined, p.digest}
+	rest := counts{p.rows, p.written, p.quarantined, p.digest, p.raw}
 	if rest == (counts{}) && !strings.HasPrefix(string(p.cursor), header) {
 		return p.cursor
 	}
@@ -54,5 +59,5 @@ func decodePosition(text martsync.Cursor) position {
 	if !ok || !found || json.Unmarshal([]byte(line), &c) != nil {
 		return position{cursor: text}
 	}
-	return position{martsync.Cursor(cursor), c.Rows, c.Written, c.Quarantined, c.Digest}
+	return position{martsync.Cursor(cursor), c.Rows, c.Written, c.Quarantined, c.Digest, c.Raw}
 }

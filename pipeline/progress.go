@@ -19,7 +19,8 @@ type progress struct {
 	Staged martsync.Cursor `json:"staged"` // the staged position it builds on; "": nothing staged
 	Cursor martsync.Cursor `json:"cursor"` // where reading goes on; all three are encoded positions
 
-	Unverified bool `json:"unverified,omitzero"` // Cursor may not be committed
+	Unverified bool  `json:"unverified,omitzero"` // Cursor may not be committed
+	Raw        int64 `json:"raw,omitzero"`        // the entry of the raw zone that Cursor stands in; 0: none
 
 	Windows []martsync.Window   `json:"windows,omitempty"` // empty windows that no commit has taken yet
 	Log     []martsync.LogEntry `json:"log,omitempty"`     // what happened since the last commit

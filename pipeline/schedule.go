@@ -22,6 +22,8 @@ type task struct {
 	read  int64               // rows read in this Advance, for the progress display
 	carry []martsync.LogEntry // failures that no progress document could take yet
 	eager bool                // commit at every verified cursor; see errAgain
+	ended martsync.Cursor     // where the last attempt that read to the end stood
+	anew  bool                // the stream does not take up windows that are open; see Continued
 }
 
 // addTasks makes a task of each stream, with its entry in the run.
@@ -87,8 +89,12 @@ var errAgain = errors.New("begin again")
 func (e *engine) runTask(ctx context.Context, t *task) {
 	began := e.Clock.Now()
 	err := e.attempt(ctx, t)
-	for errors.Is(err, errAgain) {
-		t.eager = true
+	for {
+		if errors.Is(err, errAgain) {
+			t.eager = true
+		} else if err != nil || !t.follow() {
+			break
+		}
 		err = e.attempt(ctx, t)
 	}
 	e.update(t, func(st *runlog.Stream) { st.Took += e.Clock.Now().Sub(began) })

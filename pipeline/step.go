@@ -171,6 +171,9 @@ func (l *loader) take(ctx context.Context, b *martsync.Batch) error {
 		l.digest.add(b)
 	}
 	l.listed = l.listed || b.Records != nil || b.Window != nil
+	if err := l.addRaw(ctx, b); err != nil {
+		return err
+	}
 	if r := b.Records; r != nil && r.Len > 0 {
 		if err := l.writer.Write(ctx, r); err != nil {
 			l.known = false

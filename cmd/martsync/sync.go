@@ -237,6 +237,13 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 		Span: p.span, From: from, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
 		Log: a.log(), Deadline: p.deadline, Stop: stop, Observe: view.observe,
 	}
+	if p.sync.Raw != nil {
+		zone, err := a.openZone(ctx, p.sync, source.Account(), env)
+		if err != nil {
+			return err
+		}
+		s.Raw = pipeline.KeepIn(zone.Open)
+	}
 	run := pipeline.Run
 	if noWait {
 		run = pipeline.Advance

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/martsync/martsync/internal/blob"
+)
+
+func TestRaw(t *testing.T) {
+	for name, tc := range map[string]struct {
+		raw     string
+		want    *blob.Location
+		wantErr string // "": none
+	}{
+		"none":             {"", nil, ""},
+		"empty":            {"raw:", nil, ""},
+		"bucket":           {"raw: s3://mart/raw", &blob.Location{URL: "s3://mart/raw"}, ""},
+		"folder":           {"raw: sent", &blob.Location{Path: "sent"}, ""},
+		"absolute folder":  {"raw: /data/sent", &blob.Location{Path: "/data/sent"}, ""},
+		"mapping":          {"raw: {url: s3://mart/raw, s3: {region: eu-central-1, secret_access_key: \"env:KEY\"}}", &blob.Location{URL: "s3://mart/raw", S3: blob.S3Options{Region: "eu-central-1", SecretAccessKey: "hidden"}}, ""},
+		"mapping, folder":  {"raw: {path: sent}", &blob.Location{Path: "sent"}, ""},
+		"both":             {"raw: {path: sent, url: s3://mart}", nil, "both url and path"},
+		"neither":          {"raw: {s3: {region: x}}", nil, "names no place"},
+		"unknown key":      {"raw: {pfad: sent}", nil, `unknown key "pfad"`},
+		"a list is no raw": {"raw: [a, b]", nil, "must be"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(good, "    start: 2024-03-10", "    start: 2024-03-10\n    "+tc.raw, 1)
+			path := write(t, t.TempDir(), FileName, text)
+			o := connectors(new([]any))
+			o.Getenv = environment("SHOP_SECRET", "x", "CALLS", "1", "TOKEN", "x", "KEY", "hidden")
+			c, err := Load(path, o)
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("got %v, want an error with %q", err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := c.Syncs[0].Raw
+			if (r == nil) != (tc.want == nil) {
+				t.Fatalf("got %v, want %v", r, tc.want)
+			}
+			if r == nil {
+				return
+			}
+			if tc.want.Path != "" && !filepath.IsAbs(tc.want.Path) {
+				tc.want.Path = filepath.Join(filepath.Dir(path), tc.want.Path)
+			}
+			got, err := r.Location()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(*tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if strings.Contains(r.String(), "hidden") {
+				t.Errorf("%q shows a secret", r)
+			}
+		})
+	}
+}
