@@ -45,6 +45,12 @@ type Meter interface {
 	Usage() []Usage
 }
 
+// A Measurer is a Meter that must ask somebody what it has spent. Usage tells what it found the last time.
+type Measurer interface {
+	Meter
+	Measure(ctx context.Context) error
+}
+
 // Usage is the state of one limit, or of one thing that costs money, as far as this process knows.
 type Usage struct {
 	Name  string `json:"name"`           // "API calls", "export bytes", "export jobs", "data statements"

@@ -225,6 +225,7 @@ func (e *engine) stopping() bool {
 
 // finish writes down how the Advance ended. It tries to even when ctx is done.
 func (e *engine) finish(ctx context.Context, out *Outcome, err error, before []martsync.Usage) {
+	e.measure(ctx)
 	ctx = context.WithoutCancel(ctx)
 	e.mu.Lock()
 	run := e.run
@@ -264,7 +265,7 @@ func (e *engine) finish(ctx context.Context, out *Outcome, err error, before []m
 	attrs := []any{"source", e.Source.Account(), "run", e.ID, "status", run.Status, "rows", run.Rows(), "took", run.End.Sub(e.began)}
 	var spent []any
 	for _, u := range run.Usage {
-		spent = append(spent, slog.Int64(u.Unit, u.Spent))
+		spent = append(spent, slog.Int64(strings.ToLower(strings.ReplaceAll(u.Name, " ", "_")), u.Spent))
 	}
 	attrs = append(attrs, slog.Group("spent", spent...))
 	switch {
@@ -295,11 +296,25 @@ func (e *engine) stats() Stats {
 	return Stats{Streams: append([]runlog.Stream(nil), e.run.Streams...)}
 }
 
-func (e *engine) usage() []martsync.Usage {
-	if m, ok := e.Source.(martsync.Meter); ok {
-		return m.Usage()
+// usage is what source and destination say that they have spent.
+func (e *engine) usage() (all []martsync.Usage) {
+	for _, v := range []any{e.Source, e.Destination} {
+		if m, ok := v.(martsync.Meter); ok {
+			all = append(all, m.Usage()...)
+		}
 	}
-	return nil
+	return all
+}
+
+// measure has the destination find out what it has spent. Not to know is no failure.
+func (e *engine) measure(ctx context.Context) {
+	m, ok := e.Destination.(martsync.Measurer)
+	if !ok || ctx.Err() != nil {
+		return
+	}
+	if err := m.Measure(ctx); err != nil {
+		e.Log.DebugContext(ctx, "what the destination has spent is not known", "err", err)
+	}
 }
 
 // addUsage adds what was spent between two readings of a meter to what the run had spent.

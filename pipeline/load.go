@@ -141,6 +141,16 @@ func (l *loader) startOver(ctx context.Context) error {
 		l.rows.log = append(l.rows.log, l.entry("backfill", false, message))
 		return nil
 	}
+	if b, ok := l.Destination.(martsync.Backuper); ok && l.progress.Base != "" {
+		where, err := b.Backup(ctx, l.schema.Stream, l.ID)
+		if err != nil {
+			return fmt.Errorf("back up the table: %w", err)
+		}
+		if where != "" {
+			l.Log.InfoContext(ctx, "table backed up", "stream", l.schema.Stream, "backup", where)
+			l.rows.log = append(l.rows.log, l.entry("backup", true, "before a backfill: "+where))
+		}
+	}
 	if l.progress.Staged != "" {
 		if err := l.writer.Discard(ctx); err != nil {
 			return fmt.Errorf("discard staged rows: %w", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/blob"
 	"github.com/martsync/martsync/internal/report"
 )
 
@@ -66,6 +67,11 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 	}
 	for _, d := range c.Destinations {
 		findings = append(findings, a.checkDestination(ctx, c, d, env)...)
+	}
+	for _, s := range c.Syncs {
+		if s.Raw != nil {
+			findings = append(findings, a.checkRaw(ctx, s, env))
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("check: %w", err)
@@ -158,6 +164,23 @@ func (a *app) checkDestination(ctx context.Context, c *config.Config, d config.D
 		}
 	}
 	return out
+}
+
+// checkRaw tries whether what the vendor sends can be kept and read again.
+func (a *app) checkRaw(ctx context.Context, s config.Sync, env martsync.Env) checked {
+	of := "raw zone of sync " + s.Name
+	location, err := s.Raw.Location()
+	if err != nil {
+		return finding(of, "open", err)
+	}
+	store, err := location.Open(ctx, "", env)
+	if err == nil {
+		err = blob.Probe(ctx, store) // it puts, reads, replaces and deletes
+	}
+	if err != nil {
+		return finding(of, "keep objects", err)
+	}
+	return checked{of, martsync.Finding{Subject: "keep objects", OK: true, Detail: store.String()}, martsync.ExitOK}
 }
 
 // fromChecker asks what can check itself. A finding that is not OK

@@ -75,8 +75,8 @@ func (a *app) rootCommand() *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"start", "Getting started:", []*cobra.Command{a.demoCommand(), a.initCommand(), a.checkCommand()}},
-		{"move", "Moving data:", []*cobra.Command{a.streamsCommand(), a.syncCommand(), a.viewsCommand(), a.ddlCommand()}},
-		{"look", "Looking:", []*cobra.Command{a.runsCommand(), a.statusCommand(), a.logsCommand(), a.readCommand(), a.apiCommand()}},
+		{"move", "Moving data:", []*cobra.Command{a.streamsCommand(), a.syncCommand(), a.replayCommand(), a.viewsCommand(), a.ddlCommand(), a.adoptCommand(), a.compactCommand()}},
+		{"look", "Looking:", []*cobra.Command{a.auditCommand(), a.runsCommand(), a.statusCommand(), a.logsCommand(), a.readCommand(), a.apiCommand()}},
 		{"more", "More:", []*cobra.Command{a.simulateCommand(), a.schemaCommand(), a.completionCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

@@ -40,6 +40,7 @@ const scriptSpeed = 120
 //	simulator -exportbytes N                                 one whose export quota of a day is N bytes
 //	exits CODE command…                                      runs the command, which must exit with CODE
 //	calls N                                                  the simulator has counted N calls since it was last asked
+//	harm FOLDER                                              turns one byte over in each file below FOLDER
 //	holdlease                                                takes the lease of the simulator's account
 //	awaitcalls N                                             waits until the simulator has counted N calls
 //	awaithang                                                waits until it has left a request without an answer
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"simulator": startSimulator, "exits": exits, "calls": countCalls,
-			"holdlease": holdLease, "awaitcalls": awaitCalls, "awaithang": awaitHang, "await": awaitFile,
+			"holdlease": holdLease, "harm": harm, "awaitcalls": awaitCalls, "awaithang": awaitHang, "await": awaitFile,
 		},
 	})
 }
@@ -135,6 +136,23 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("%s: got exit code %d, want %s", strings.Join(args[1:], " "), code, args[0])
 	}
+}
+
+func harm(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: harm FOLDER")
+	}
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(name string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		data[len(data)/2] ^= 1
+		return os.WriteFile(name, data, 0o600)
+	}))
 }
 
 func countCalls(ts *testscript.TestScript, neg bool, args []string) {

@@ -250,8 +250,10 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 	}
 	out, err := run(ctx, s)
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
-	if m, ok := source.(martsync.Meter); ok {
-		r.Usage = m.Usage()
+	for _, v := range []any{source, destination} {
+		if m, ok := v.(martsync.Meter); ok {
+			r.Usage = append(r.Usage, m.Usage()...)
+		}
 	}
 	return err
 }

@@ -154,8 +154,13 @@ func usageLine(usage []martsync.Usage) string {
 
 func usageText(u martsync.Usage) string {
 	write := report.Count
-	if u.Unit == "bytes" {
+	switch u.Unit {
+	case "bytes":
 		write = report.Bytes
+	case "seconds":
+		write = func(n int64) string { return report.Duration(time.Duration(n) * time.Second) }
+	case "microcredits":
+		write = func(n int64) string { return fmt.Sprintf("%.4f", float64(n)/1e6) }
 	}
 	text := write(u.Spent)
 	if u.Limit > 0 {
