@@ -258,6 +258,9 @@ func look(t *testing.T, s *memdest.Storage, stream string) (out table) {
 // once it is through, the zone makes the same tables.
 func TestKilled(t *testing.T) {
 	every := 29
+	if testing.Short() {
+		every *= 5
+	}
 	if crash.Nightly() {
 		every = 1
 	}
@@ -287,6 +290,9 @@ func TestKilled(t *testing.T) {
 // TestOverlapping lets another sync run at each call of one, as if the lease had been lost.
 func TestOverlapping(t *testing.T) {
 	every := 41
+	if testing.Short() {
+		every *= 5
+	}
 	if crash.Nightly() {
 		every = 1
 	}
@@ -378,6 +384,9 @@ func TestReplayKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	every := 29
+	if testing.Short() {
+		every *= 5
+	}
 	if crash.Nightly() {
 		every = 1
 	}

@@ -24,7 +24,7 @@ var often = map[string]string{
 }
 
 // raced are the faults that are tried under the race detector, which makes a sync five times as
-// slow; nil: all. One for each way of going on: call again, resume, make anew, quarantine.
+// slow; nil: all. One that a call is made again after, and one that a job is made anew after.
 var raced []string
 
 // TestEveryFaultEndsComplete is the demonstration with each fault that the simulators know: the

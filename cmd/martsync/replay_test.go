@@ -32,7 +32,7 @@ import (
 // account was asked nothing. Then both go on: a sync takes up the tables that were replayed, a replay those that it made before.
 func TestReplay(t *testing.T) {
 	kinds := []string{"memory"}
-	if withDuckDB {
+	if withDuckDB && !testing.Short() {
 		kinds = append(kinds, "duckdb")
 	}
 	for _, simulator := range connectors.Simulators() {

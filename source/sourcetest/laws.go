@@ -174,6 +174,9 @@ func resumes(t *testing.T, s Setup) {
 	}
 }
 
+// shortCursors is how many positions of a stream go test -short resumes at.
+const shortCursors = 2
+
 // cursors are the positions in steps where to resume.
 func (s Setup) cursors(steps []step) []int {
 	var all []int
@@ -182,12 +185,16 @@ func (s Setup) cursors(steps []step) []int {
 			all = append(all, i)
 		}
 	}
-	if s.MaxCursors <= 0 || len(all) <= s.MaxCursors {
+	most := s.MaxCursors
+	if testing.Short() && (most <= 0 || most > shortCursors) {
+		most = shortCursors
+	}
+	if most <= 0 || len(all) <= most {
 		return all
 	}
-	some := make([]int, s.MaxCursors)
+	some := make([]int, most)
 	for i := range some {
-		some[i] = all[i*len(all)/s.MaxCursors]
+		some[i] = all[i*len(all)/most]
 	}
 	return some
 }
