@@ -34,6 +34,13 @@ type Lookuper interface {
 	Lookup(ctx context.Context, stream string, ids, fields []string) (Schema, iter.Seq2[*Records, error], error)
 }
 
+// A TimeTeller is a Source some of whose ways of reading tell less of a time than others, as those do that write
+// local times: in the hour that clocks show twice nobody can tell which of two is meant.
+type TimeTeller interface {
+	// SameTime reports whether two times of records of a stream, read in different ways, may be one time.
+	SameTime(ctx context.Context, stream string, a, b time.Time) (bool, error)
+}
+
 // A Caller is a Source that can make an authenticated call under its limits.
 type Caller interface {
 	// Call sends a request to a path of the vendor's API. The caller closes the body.

@@ -126,12 +126,12 @@ func (o *Options) stream(ctx context.Context, tables martsync.TableReader, schem
 	r := Result{Stream: schema.Stream}
 	l, err := readLedger(ctx, o.Destination, schema.Stream)
 	if err != nil {
-		return r, err
+		return harmed(r, "ledger", err)
 	}
 	r.Windows = l.windows
 	files, err := storage(ctx, o.Destination, schema.Stream)
 	if err != nil {
-		return r, err
+		return harmed(r, "storage", err)
 	}
 	if files.State == Wrong { // the table may not even be readable
 		r.Checks = append(r.Checks, l.numbers(), l.coverage(), files)
@@ -147,11 +147,11 @@ func (o *Options) stream(ctx context.Context, tables martsync.TableReader, schem
 		return r, nil
 	}
 	if err != nil {
-		return r, err
+		return harmed(r, "rows", err)
 	}
 	t := &scan{schema: schema, stored: stored, sample: newSample(o.Sample, o.Seed, schema.Stream)}
 	if err := t.read(records, o.TempDir); err != nil {
-		return r, fmt.Errorf("read table %s: %w", schema.Stream, err)
+		return harmed(r, "rows", fmt.Errorf("read table %s: %w", schema.Stream, err))
 	}
 	r.Rows, r.Deleted = t.rows, t.deleted
 	r.Checks = append(r.Checks, l.numbers(), l.coverage(), l.accounts(t), t.keys())
@@ -163,5 +163,15 @@ func (o *Options) stream(ctx context.Context, tables martsync.TableReader, schem
 	if files.Name != "" {
 		r.Checks = append(r.Checks, files)
 	}
+	return r, nil
+}
+
+// harmed makes a finding of an error that says that what is stored of a stream is harmed: to find that is what an
+// audit is for, and it says nothing of the other streams. Other errors end the audit.
+func harmed(r Result, check string, err error) (Result, error) {
+	if martsync.KindOf(err) != martsync.Data {
+		return r, err
+	}
+	r.Checks = append(r.Checks, Check{Name: check, State: Wrong, Detail: "it cannot be read: " + err.Error(), Hint: martsync.HintOf(err)})
 	return r, nil
 }

@@ -86,12 +86,17 @@ func (o *Options) vendor(ctx context.Context, t *scan) (Check, error) {
 		return c, &martsync.Error{Kind: martsync.Internal, Op: "audit " + t.schema.Stream, Err: errors.New("records that were read by id lack their key")}
 	}
 	v.pair()
+	if teller, ok := o.Source.(martsync.TimeTeller); ok {
+		v.sameTime = func(a, b time.Time) (bool, error) { return teller.SameTime(ctx, t.schema.Stream, a, b) }
+	}
 	for r, err := range records {
 		if err != nil {
 			return c, err
 		}
 		for _, row := range rows.Of(schema.Columns, r) {
-			v.compare(row)
+			if err := v.compare(row); err != nil {
+				return c, err
+			}
 		}
 	}
 	return v.check(len(ids)), nil
@@ -105,6 +110,8 @@ type comparison struct {
 	pairs  [][2]int // columns of the table and of theirs that are the same
 	ours   map[string]rows.Row
 	seen   map[string]bool
+
+	sameTime func(a, b time.Time) (bool, error) // whether the vendor may mean one time by both; may be nil
 
 	equal, newer, different int
 	examples                []string
@@ -120,11 +127,11 @@ func (v *comparison) pair() {
 }
 
 // compare takes a record of the vendor's.
-func (v *comparison) compare(theirs rows.Row) {
+func (v *comparison) compare(theirs rows.Row) error {
 	id := rows.Text(theirs[v.key])
 	ours, asked := v.ours[id]
 	if !asked || v.seen[id] {
-		return
+		return nil
 	}
 	v.seen[id] = true
 	var differing []string
@@ -133,7 +140,14 @@ func (v *comparison) compare(theirs rows.Row) {
 		if (v.sticky(c.Name) || other.Sticky) && (ours[p[0]] == nil || theirs[p[1]] == nil) {
 			continue // one of the two ways of reading does not tell it
 		}
-		if !same(c, ours[p[0]], other, theirs[p[1]]) {
+		equal := same(c, ours[p[0]], other, theirs[p[1]])
+		if a, b, both := times(ours[p[0]], theirs[p[1]]); !equal && both && v.sameTime != nil {
+			var err error
+			if equal, err = v.sameTime(a, b); err != nil {
+				return err
+			}
+		}
+		if !equal {
 			differing = append(differing, fmt.Sprintf("%s is %s, the vendor says %s", c.Name, shown(ours[p[0]]), shown(theirs[p[1]])))
 		}
 	}
@@ -148,6 +162,14 @@ func (v *comparison) compare(theirs rows.Row) {
 			v.examples = append(v.examples, id+": "+strings.Join(differing, "; "))
 		}
 	}
+	return nil
+}
+
+// times returns two cells as times, if they are.
+func times(a, b any) (x, y time.Time, both bool) {
+	ours, isTime := a.(rows.Micros)
+	theirs, too := b.(rows.Micros)
+	return time.UnixMicro(int64(ours)).UTC(), time.UnixMicro(int64(theirs)).UTC(), isTime && too
 }
 
 func (v *comparison) sticky(name string) bool {

@@ -95,6 +95,11 @@ func (l *loader) open(ctx context.Context) error {
 			return err
 		}
 	}
+	// Before the zone is told where the table stands: to it that is nowhere.
+	l.at = decodePosition(l.progress.Cursor)
+	if err := l.replayed(); err != nil {
+		return err
+	}
 	if err := l.openRaw(ctx); err != nil {
 		return err
 	}

@@ -116,7 +116,7 @@ func (l *loader) openRaw(ctx context.Context) error {
 		}
 		if known {
 			l.raw = w
-			return nil
+			return l.begunAnew()
 		}
 	}
 	l.Log.InfoContext(ctx, "the raw zone lacks what was read last; it is read again", "stream", l.schema.Stream)
@@ -140,7 +140,20 @@ func (l *loader) openRaw(ctx context.Context) error {
 		return &martsync.Error{Kind: martsync.Internal, Op: "open raw zone", Err: errors.New("it does not know the beginning")}
 	}
 	l.raw = w
-	return nil
+	return l.begunAnew()
+}
+
+// begunAnew refuses to fill a table that was lost with what the vendor still has, while the zone has all that
+// it held: a replay makes that again, and could no longer do so afterwards. Who wants it asks for a backfill.
+func (l *loader) begunAnew() error {
+	w, tells := l.raw.(interface{ Lost() bool })
+	if !tells || l.Backfill || !w.Lost() {
+		return nil
+	}
+	return &martsync.Error{
+		Kind: martsync.Data, Op: "open raw zone", Err: errors.New("the table is empty, but the zone holds what was in it"),
+		Hint: "If it was lost, run martsync replay of this sync first: the vendor may have forgotten some of it. To begin anew all the same, run martsync sync with --backfill --stream " + l.schema.Stream + ".",
+	}
 }
 
 // addRaw hands a batch to the raw zone.

@@ -77,7 +77,11 @@ func (z *Zone) history(ctx context.Context, stream string) (h *history, err erro
 				commits[e.Plain] = append(commits[e.Plain], n)
 			}
 		}
-		newest = n
+		// That a table is empty, or in the middle of being made from the zone, says nothing about what the zone holds:
+		// that of a new beginning counts from its first commit on.
+		if e.Commit || e.Base != "" && !halfReplayed(e.Base) {
+			newest = n
+		}
 	}
 	before := func(to martsync.Cursor, n int64) int64 { // the latest commit before entry n that led there
 		all := commits[to]
@@ -89,9 +93,6 @@ func (z *Zone) history(ctx context.Context, stream string) (h *history, err erro
 	}
 	at := newest
 	if r := refs[newest]; r != nil && !r.commit {
-		if r.base == "" {
-			return h, nil
-		}
 		if at = before(r.base, newest); at == 0 {
 			h.missing = h.gap(newest)
 			h.tip, err = z.readSchema(ctx, stream, r.schema)

@@ -47,8 +47,20 @@ func (z *Zone) Open(ctx context.Context, schema martsync.Schema, base, from mart
 	if w.schema, err = z.putSchema(ctx, schema); err != nil {
 		return nil, false, err
 	}
+	if base == "" && from == "" && !schema.Snapshot { // the last snapshot is all of such a table
+		if w.lost, err = tip.stood(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	if w.lost { // the next commit says that the table has begun anew; until then the zone's chain stands
+		return w, true, nil
+	}
 	return w, true, w.noteBase(ctx, tip)
 }
+
+// Lost reports whether the table is empty although the zone knows that it was not. What is read into it now
+// begins a new chain, and nothing makes a table of the old one again.
+func (w *Writer) Lost() bool { return w.lost }
 
 // A tip is the newest entry of a stream, which is read once.
 type tip struct {
@@ -86,6 +98,13 @@ func (t *tip) find(ctx context.Context, base, from martsync.Cursor, number int64
 		return nil, nil //nolint:nilnil // documented
 	}
 	return t.back(ctx, fits)
+}
+
+// stood reports whether the table was known to hold something. A first commit that came to nothing leaves an
+// empty table, too, and no later entry that says otherwise.
+func (t *tip) stood(ctx context.Context) (bool, error) {
+	e, err := t.back(ctx, func(e *entry) bool { return e.Commit || e.Base != "" })
+	return e != nil && e.Base != "", err
 }
 
 // back returns the newest entry that fits; nil: there is none near.

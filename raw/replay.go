@@ -102,6 +102,16 @@ type cursor struct {
 
 const cursorStart = `{"replay":`
 
+// halfReplayed reports whether a position of a table is one in the middle of a replay. The engine may have
+// written what it needs in a line before the cursor.
+func halfReplayed(position martsync.Cursor) bool {
+	text := string(position)
+	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "martsync:") {
+		text = rest
+	}
+	return strings.HasPrefix(text, cursorStart)
+}
+
 func (c cursor) encode() martsync.Cursor {
 	data, err := json.Marshal(c)
 	if err != nil {

@@ -32,6 +32,7 @@ type Writer struct {
 	safeAt martsync.Cursor
 	within bool            // saved entries hold the beginning of the open unit
 	anew   bool            // reading began at the beginning, and not at base
+	lost   bool            // the table is empty, and was not
 	cursor martsync.Cursor // the stream's, at the last cursor
 	before *running        // at base
 

@@ -185,6 +185,122 @@ func TestHalfReplayed(t *testing.T) {
 	}
 }
 
+// TestHalfReplayedKeepsTheZone tries to sync a table that a replay has left half-way, as a timer does that fires in
+// between, into the zone that it is made from. The zone still makes all of the table, there and elsewhere.
+func TestHalfReplayedKeepsTheZone(t *testing.T) {
+	for _, backfill := range []bool{false, true} {
+		t.Run(fmt.Sprintf("backfill %v", backfill), func(t *testing.T) {
+			h := kept(t, 2)
+			synced := h.storage
+			into := memdest.NewStorage()
+			err := h.replay(into, state.NewMemory(), &crash.Process{At: -1, Kill: "destination: commit people"}, pipeline.Thresholds{Rows: 1})
+			if err == nil {
+				t.Fatal("the replay was not killed")
+			}
+			h.storage, h.state = into, state.NewMemory()
+			p := &crash.Process{At: -1}
+			if backfill {
+				p.Kill = "destination: commit people"
+			}
+			if err = h.sync(p, pipeline.Sync{Streams: []string{"people"}, Backfill: backfill}, true); err == nil {
+				t.Fatal("the sync was not refused")
+			}
+			h.storage = synced
+			elsewhere := memdest.NewStorage()
+			if err := h.replay(elsewhere, state.NewMemory(), &crash.Process{At: -1}, pipeline.Thresholds{}); err != nil {
+				t.Fatalf("elsewhere: %v", err)
+			}
+			if backfill {
+				return // what it read is in the zone, and not in the table
+			}
+			h.equal(elsewhere)
+			if err := h.replay(into, state.NewMemory(), &crash.Process{At: -1}, pipeline.Thresholds{}); err != nil {
+				t.Fatalf("again: %v", err)
+			}
+			h.equal(into)
+		})
+	}
+}
+
+// TestLostTables syncs into tables that were lost, as a timer does before anybody has noticed. It is refused, however
+// often, and the zone makes them again; a backfill is not refused.
+func TestLostTables(t *testing.T) {
+	h := kept(t, 3)
+	synced := h.storage
+	h.storage, h.state = memdest.NewStorage(), state.NewMemory()
+	only := []string{"people", "events"}
+	for range 2 {
+		err := h.sync(&crash.Process{At: -1}, pipeline.Sync{Streams: only}, true)
+		if martsync.KindOf(err) != martsync.Data || !strings.Contains(martsync.HintOf(err), "martsync replay") {
+			t.Fatalf("got %v, hint %q, want an error of kind data that names the replay", err, martsync.HintOf(err))
+		}
+		if got := look(t, h.storage, "people"); got.Cursor != "" {
+			t.Errorf("people stand at %q, want an empty table", got.Cursor)
+		}
+		h.dropLeases()
+	}
+	// Nor is anything forgotten while a new beginning has saved something and committed nothing.
+	schema := martsync.Schema{Stream: "events", Key: []string{"id"}, Columns: []martsync.Column{{Name: "id", Type: martsync.Int64}}}
+	w, _, err := h.zone(h.store).Open(t.Context(), schema, "", "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := page("new", "1")
+	if err := w.Add(t.Context(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := w.Save(t.Context(), martsync.Commit{Next: "1"}); err != nil || n == 0 {
+		t.Fatalf("save: entry %d, %v", n, err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.state = state.NewMemory()
+	empty := h.storage
+	h.storage = synced
+	into := memdest.NewStorage()
+	if err := h.replay(into, state.NewMemory(), &crash.Process{At: -1}, pipeline.Thresholds{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(t, into, "events"); !cmp.Equal(got, look(t, synced, "events")) {
+		t.Errorf("events: %s", cmp.Diff(look(t, synced, "events"), got))
+	}
+	h.storage = empty
+	if err := h.sync(&crash.Process{At: -1}, pipeline.Sync{Streams: only, Backfill: true}, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.sync(&crash.Process{At: -1}, pipeline.Sync{Streams: only}, true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestZoneThatWasToldOfAReplay reads a zone that says last that the table was in the middle of a replay.
+func TestZoneThatWasToldOfAReplay(t *testing.T) {
+	h := kept(t, 2)
+	src, err := h.script.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams, err := src.Streams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range streams {
+		base := martsync.Cursor(`{"replay":1,"units":1}`)
+		if i%2 == 1 {
+			base = "martsync:{\"rows\":1}\n" + base
+		}
+		w, _, err := h.zone(h.store).Open(t.Context(), s.Schema(), base, base, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.compare()
+}
+
 // TestList finds files by stream, job and SHA-256, and their bytes where it says.
 func TestList(t *testing.T) {
 	h := kept(t, 2)

@@ -154,7 +154,7 @@ func (a *app) auditOne(ctx context.Context, s config.Sync, f auditFlags, env mar
 		return r, nil
 	}
 	if r.OK {
-		a.print("%s", a.out.Paint(report.Green, fmt.Sprintf("✓ %s agree with the ledger and the vendor.", report.Plural(int64(len(r.Streams)), "table", "tables"))))
+		a.print("%s", a.out.Paint(report.Green, fmt.Sprintf("✓ %s with the ledger and the vendor.", report.Plural(int64(len(r.Streams)), "table agrees", "tables agree"))))
 	} else {
 		a.print("%s --seed %d chooses the same records again.", a.out.Paint(report.Red, "✗ Not all tables agree."), f.seed)
 	}

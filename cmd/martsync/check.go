@@ -175,10 +175,16 @@ func (a *app) checkRaw(ctx context.Context, s config.Sync, env martsync.Env) che
 	}
 	store, err := location.Open(ctx, "", env)
 	if err == nil {
-		err = blob.Probe(ctx, store) // it puts, reads, replaces and deletes
+		err = blob.ProbeAnew(ctx, store) // it puts, reads, replaces and deletes
 	}
 	if err != nil {
 		return finding(of, "keep objects", err)
+	}
+	for _, err := range store.List(ctx, "", "") { // what is kept is found by listing
+		if err != nil {
+			return finding(of, "list objects", err)
+		}
+		break
 	}
 	return checked{of, martsync.Finding{Subject: "keep objects", OK: true, Detail: store.String()}, martsync.ExitOK}
 }

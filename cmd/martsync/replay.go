@@ -58,6 +58,18 @@ the zone has grown since, get the rest. With --list nothing is written: it shows
 	return c
 }
 
+// again is the command line of the same replay. Only that one goes on with tables that it has left half-way.
+func (f *replayFlags) again(sync string) string {
+	line := "martsync replay " + sync
+	if f.into != "" {
+		line += " --into " + f.into
+	}
+	if f.schemaGiven {
+		line += fmt.Sprintf(" --schema %q", f.schema)
+	}
+	return line
+}
+
 // openZone opens the raw zone of a sync.
 func (a *app) openZone(ctx context.Context, s config.Sync, account string, env martsync.Env) (*raw.Zone, error) {
 	location, err := s.Raw.Location()
@@ -110,7 +122,7 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) error {
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
 	p := plan{sync: s, streams: f.streams, exclude: f.exclude, parallel: f.parallel}
-	r := syncResult{Sync: s.Name}
+	r := syncResult{Sync: s.Name, again: f.again(s.Name)}
 	began := a.clock.Now()
 	err = a.runReplay(ctx, p, own, store, env, stop, &r)
 	r.Took = a.clock.Now().Sub(began).Seconds()

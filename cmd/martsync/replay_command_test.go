@@ -18,6 +18,7 @@ import (
 	"github.com/martsync/martsync/destination/files"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/raw"
+	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
 )
@@ -130,6 +131,30 @@ func TestReplayCommand(t *testing.T) {
 	}
 	account.Change(20)
 	command(martsync.ExitOK, "sync", "all")
+}
+
+// TestStoppedReplaySaysHowToGoOn: a sync could not.
+func TestStoppedReplaySaysHowToGoOn(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		flags replayFlags
+		want  string
+	}{
+		{"own place", replayFlags{}, "martsync replay all"},
+		{"elsewhere", replayFlags{into: "spare", schema: "rebuilt", schemaGiven: true}, `martsync replay all --into spare --schema "rebuilt"`},
+		{"no schema", replayFlags{schemaGiven: true}, `martsync replay all --schema ""`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var stdout, stderr strings.Builder
+			none := func(string) string { return "" }
+			a := &app{out: report.NewOutput(&stdout, none), err: report.NewOutput(&stderr, none)}
+			r := syncResult{Sync: "all", Stopped: true, Streams: []runlog.Stream{{Stream: "leads"}}, again: tc.flags.again("all")}
+			a.summary(&r)
+			if want := "Stopped. " + tc.want + " goes on from here."; !strings.Contains(stderr.String(), want) {
+				t.Errorf("got %q, want %q", stderr.String(), want)
+			}
+		})
+	}
 }
 
 // runReplayable runs a command.

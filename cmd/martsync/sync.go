@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -193,7 +194,12 @@ type syncResult struct {
 	Exit    int              `json:"exit_code"`
 	Error   string           `json:"error,omitempty"`
 	Hint    string           `json:"hint,omitempty"`
+
+	again string // the command that goes on; "": martsync sync
 }
+
+// goesOn is the command that goes on where a sync or a replay ended.
+func (r *syncResult) goesOn() string { return cmp.Or(r.again, "martsync sync "+r.Sync) }
 
 // syncOne runs one sync until it is done, stopped or, with noWait, must wait.
 func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool) (syncResult, error) {
@@ -375,9 +381,9 @@ func (a *app) summary(r *syncResult) {
 	}
 	switch {
 	case r.Stopped:
-		a.say("Stopped. martsync sync %s goes on from here.", r.Sync)
+		a.say("Stopped. %s goes on from here.", r.goesOn())
 	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
-		a.say("Not done: waiting %s. martsync sync %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.Sync)
+		a.say("Not done: waiting %s. %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.goesOn())
 	}
 }
 

@@ -3,6 +3,7 @@ package files
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -286,7 +287,10 @@ func decodeDocument(key string, data []byte, v any) error {
 	if err := json.Unmarshal(data, &head); err != nil {
 		return damagedDocument(key, err)
 	}
-	if head.Version < 1 || head.Version > formatVersion {
+	if head.Version < 1 {
+		return damagedDocument(key, errors.New("it tells no format version"))
+	}
+	if head.Version > formatVersion {
 		return &martsync.Error{
 			Kind: martsync.Config, Op: "files: read " + key, Hint: "Use the version of martsync that wrote it, or a newer one.",
 			Err: fmt.Errorf("it has format version %d; this program knows up to %d", head.Version, formatVersion),

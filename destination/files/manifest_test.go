@@ -95,7 +95,7 @@ func TestWrongDocuments(t *testing.T) {
 		kind       martsync.Kind
 	}{
 		{"newer", `{"version":2}`, martsync.Config},
-		{"no version", `{}`, martsync.Config},
+		{"no version", `{}`, martsync.Data}, // what is no document of ours, or not anymore,
 		{"cut off", `{"version":1,`, martsync.Data},
 		{"empty", "", martsync.Data},
 		{"no gzip", "\x1f\x8bxxxxxxxxxxxxxxxxxx", martsync.Data},

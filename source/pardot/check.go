@@ -259,10 +259,11 @@ func (s *source) probeOne(ctx context.Context, op string, v version) (err error)
 
 // Interfaces that the command line finds by assertion.
 var (
-	_ martsync.Source   = (*source)(nil)
-	_ martsync.Checker  = (*source)(nil)
-	_ martsync.Lookuper = (*source)(nil)
-	_ martsync.Caller   = (*source)(nil)
-	_ martsync.Meter    = (*source)(nil)
-	_ martsync.Viewer   = (*source)(nil)
+	_ martsync.Source     = (*source)(nil)
+	_ martsync.Checker    = (*source)(nil)
+	_ martsync.Lookuper   = (*source)(nil)
+	_ martsync.TimeTeller = (*source)(nil)
+	_ martsync.Caller     = (*source)(nil)
+	_ martsync.Meter      = (*source)(nil)
+	_ martsync.Viewer     = (*source)(nil)
 )

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/martsync/martsync"
 )
@@ -45,6 +46,22 @@ func (s *source) Lookup(ctx context.Context, stream string, ids, fields []string
 		look.join = newDetailJoin(s, o, look.stats)
 	}
 	return chosen.schema, look.all(ctx, numbers), nil
+}
+
+// SameTime reports whether the two are one or show the same on the clocks of the API user, for which version 4 and
+// export files write them.
+func (s *source) SameTime(ctx context.Context, stream string, a, b time.Time) (bool, error) {
+	o := objectOf(stream)
+	if a.Equal(b) || o == nil || o.v4 == nil && !o.exports(v4) {
+		return a.Equal(b), nil
+	}
+	z, err := s.zone(ctx)
+	if err != nil {
+		return false, err
+	}
+	wall := z.wall(a)
+	_, _, twice := z.repeated(wall)
+	return twice && wall == z.wall(b) && a.Nanosecond() == b.Nanosecond(), nil
 }
 
 // lookupVersion is the version that reads an object by id.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,6 +57,41 @@ func TestLookupByVersion5(t *testing.T) {
 	}
 	if n := len(d.requests("/campaigns/")); n != 4 {
 		t.Errorf("%d calls for 4 ids", n)
+	}
+}
+
+// Of the hour that clocks show twice version 4 does not tell which one it means; of all others it does, and of
+// streams that only version 5 reads nothing is in doubt.
+func TestSameTime(t *testing.T) {
+	s := newDesk(t, func(string, url.Values) answer { return answer{} }).open(t)
+	s.cfg.Timezone = "America/New_York" // set back at 2029-11-04T06:00:00Z
+	at := func(clock string) time.Time {
+		parsed, err := time.Parse(time.RFC3339Nano, clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	for _, tt := range []struct {
+		name, stream, a, b string
+		want               bool
+	}{
+		{"one time", "visitors", "2029-06-04T05:55:00Z", "2029-06-04T05:55:00Z", true},
+		{"the hour that comes twice", "visitors", "2029-11-04T05:55:00Z", "2029-11-04T06:55:00Z", true},
+		{"the other way round", "visitors", "2029-11-04T06:00:00Z", "2029-11-04T05:00:00Z", true},
+		{"another minute of it", "visitors", "2029-11-04T05:55:00Z", "2029-11-04T06:54:00Z", false},
+		{"the hour before", "visitors", "2029-11-04T04:55:00Z", "2029-11-04T05:55:00Z", false},
+		{"the hour after", "visitors", "2029-11-04T06:55:00Z", "2029-11-04T07:55:00Z", false},
+		{"spring", "visitors", "2029-03-11T06:30:00Z", "2029-03-11T07:30:00Z", false},
+		{"by version 5 only", "landing_pages", "2029-11-04T05:55:00Z", "2029-11-04T06:55:00Z", false},
+		{"no such stream", "kites", "2029-11-04T05:55:00Z", "2029-11-04T06:55:00Z", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := s.SameTime(t.Context(), tt.stream, at(tt.a), at(tt.b))
+			if err != nil || got != tt.want {
+				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			}
+		})
 	}
 }
 
