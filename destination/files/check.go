@@ -83,11 +83,11 @@ func (c *checking) list(ctx context.Context) (string, error) {
 }
 
 func (c *checking) put(ctx context.Context) (string, error) {
-	c.began, c.written = c.d.env.Clock.Now(), true
+	c.began, c.written = c.d.wall.Now(), true
 	if err := c.d.store.Put(ctx, c.key, []byte(content), true); err != nil {
 		return "", err
 	}
-	c.ended = c.d.env.Clock.Now()
+	c.ended = c.d.wall.Now()
 	return c.key + " was written", nil
 }
 

@@ -20,6 +20,7 @@ import (
 type destination struct {
 	store  blob.Store
 	env    martsync.Env
+	wall   martsync.Clock // the machine's, which the store sees in requests; env.Clock may run faster
 	config Config
 	source string // {source} of layouts: the namespace
 	layout *layout

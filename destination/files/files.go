@@ -114,7 +114,7 @@ func newDestination(c Config, namespace string, env martsync.Env) (*destination,
 		return nil, err
 	}
 	return &destination{
-		env: env, config: c, source: namespace, layout: l, format: f, preset: p,
+		env: env, wall: martsync.SystemClock{}, config: c, source: namespace, layout: l, format: f, preset: p,
 		latest: latest, keep: keep, rule: defaultRule, replay: compactReplay, compacting: make(chan struct{}, 1),
 		cleaned: map[string]bool{},
 	}, nil

@@ -30,7 +30,11 @@ func Probe(ctx context.Context, s Store) error { return probeOnce(ctx, s, ifNone
 // store. One that does not would let two who read the same object both replace it, and is refused.
 func ProbeIf(ctx context.Context, s Store) error { return probeOnce(ctx, s, ifMatch, probeTagged) }
 
-func probeOnce(ctx context.Context, s Store, header string, ask func(context.Context, Store, string) error) (err error) {
+// ProbeAnew is Probe whatever is known of the server: whether these credentials may put, read and delete below this
+// prefix is another question, which a check asks.
+func ProbeAnew(ctx context.Context, s Store) error { return probe(ctx, s, probeAbsent) }
+
+func probeOnce(ctx context.Context, s Store, header string, ask func(context.Context, Store, string) error) error {
 	v, _ := probed.LoadOrStore(probeID(s)+" "+header, new(probeState))
 	state := v.(*probeState)
 	state.mu.Lock()
@@ -38,6 +42,15 @@ func probeOnce(ctx context.Context, s Store, header string, ask func(context.Con
 	if state.honours {
 		return nil
 	}
+	if err := probe(ctx, s, ask); err != nil {
+		return err // a right may be granted, a server updated: the next Open asks again
+	}
+	state.honours = true
+	return nil
+}
+
+// probe asks with an object of its own.
+func probe(ctx context.Context, s Store, ask func(context.Context, Store, string) error) (err error) {
 	key := SystemFolder + "probe-" + NewID() + ".txt"
 	defer func() {
 		// Also after a stop: who was stopped does not want to leave things behind either.
@@ -45,11 +58,7 @@ func probeOnce(ctx context.Context, s Store, header string, ask func(context.Con
 			err = e
 		}
 	}()
-	if err := ask(ctx, s, key); err != nil {
-		return err // a right may be granted, a server updated: the next Open asks again
-	}
-	state.honours = true
-	return nil
+	return ask(ctx, s, key)
 }
 
 type probeState struct {

@@ -59,6 +59,36 @@ func TestProbeRefuses(t *testing.T) {
 	}
 }
 
+// TestProbeAnew asks although the server is known: with other credentials, or below another prefix, it may refuse.
+func TestProbeAnew(t *testing.T) {
+	f := newFakeS3(t)
+	s := f.store("p")
+	for range 2 {
+		if err := Probe(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if err := ProbeAnew(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.During(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if r.Method == http.MethodPut {
+			s3test.Say(w, http.StatusForbidden, "SignatureDoesNotMatch", "")
+		}
+		return r.Method == http.MethodPut
+	})
+	if err := Probe(t.Context(), s); err != nil {
+		t.Errorf("probe = %v, want what it knows", err)
+	}
+	if err := ProbeAnew(t.Context(), s); martsync.KindOf(err) != martsync.Auth {
+		t.Errorf("probe anew = %v, want an error of kind auth", err)
+	}
+	f.During(nil)
+	if got := keysOf(t, s, "", ""); len(got) != 0 {
+		t.Errorf("the probes leave %q", got)
+	}
+}
+
 // discardReply is where a reply goes that nobody sees.
 type discardReply struct{ header http.Header }
 
