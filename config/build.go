@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/schedule"
 )
 
 // syncOptions are the keys of one element of syncs, as they stand in the file.
@@ -177,7 +178,7 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 	}
 	before := len(p.found)
 	d.decode(n, reflect.ValueOf(&o).Elem(), what)
-	s := Sync{Name: o.Name, Schema: o.Schema, Schedule: o.Schedule, Location: time.UTC, Streams: o.Streams, Exclude: o.Exclude}
+	s := Sync{Name: o.Name, Schema: o.Schema, Location: time.UTC, Streams: o.Streams, Exclude: o.Exclude}
 
 	switch {
 	case o.Name == "":
@@ -206,7 +207,8 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 		}
 	}
 	if o.Schedule != "" {
-		if err := checkSchedule(o.Schedule); err != nil {
+		var err error
+		if s.Schedule, err = schedule.Parse(o.Schedule); err != nil {
 			p.at(at("schedule"), `Write five fields: minute hour day month weekday, like "0 9 * * WED".`, "schedule: %v", err)
 		}
 	}

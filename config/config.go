@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/schedule"
 )
 
 // FileName is the configuration's usual name, and Version the only version of its shape.
@@ -67,14 +68,14 @@ type Sync struct {
 	Name        string
 	Source      Source
 	Destination Destination
-	Schema      string      // namespace of the tables; "": the destination's default
-	Start       time.Time   // earliest record wanted; zero: everything
-	StartTable  *StartTable // where streams begin instead; nil: at Start
-	Streams     []string    // patterns; empty: all
-	Exclude     []string    // patterns
-	Raw         *Raw        // where what the vendor sends is kept; nil: nowhere
-	Schedule    string      // cron expression; ""
-	Location    *time.Location
+	Schema      string             // namespace of the tables; "": the destination's default
+	Start       time.Time          // earliest record wanted; zero: everything
+	StartTable  *StartTable        // where streams begin instead; nil: at Start
+	Streams     []string           // patterns; empty: all
+	Exclude     []string           // patterns
+	Raw         *Raw               // where what the vendor sends is kept; nil: nowhere
+	Schedule    *schedule.Schedule // when to run; nil: when somebody says so
+	Location    *time.Location     // of Schedule and Start; UTC if none was given
 }
 
 // A StartTable says in which tables streams look for their start.

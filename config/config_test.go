@@ -130,6 +130,9 @@ func TestLoad(t *testing.T) {
 	if want := time.Date(2024, 3, 10, 8, 0, 0, 0, time.UTC); !first.Start.Equal(want) {
 		t.Errorf("start: got %s, want midnight in Los Angeles, %s", first.Start, want)
 	}
+	if first.Schedule.String() != "0 9 * * WED" || first.Location.String() != "America/Los_Angeles" || c.Syncs[1].Schedule != nil {
+		t.Errorf("schedules %v in %v and %v: want one in Los Angeles and none", first.Schedule, first.Location, c.Syncs[1].Schedule)
+	}
 	if len(first.Streams) != 0 || !cmp.Equal(first.Exclude, []string{"activity_*"}) {
 		t.Errorf("streams %v, exclude %v: want all but activity_*", first.Streams, first.Exclude)
 	}

@@ -218,45 +218,21 @@ func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsy
 }
 
 func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool, r *syncResult) (err error) {
-	source, err := a.openSource(ctx, p.sync.Source, env)
+	s, closeAll, err := a.openSync(ctx, p, store, env)
 	if err != nil {
 		return err
 	}
-	destination, err := a.openDestination(ctx, p.sync, env)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := destination.Close(); e != nil {
-			err = errors.Join(err, fmt.Errorf("close destination %s: %w", p.sync.Destination.Name, e))
-		}
-	}()
-	from, release, err := a.tableStart(ctx, p.sync, destination, env)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, release()) }()
-	view := a.watch(p.sync, source)
+	defer func() { err = errors.Join(err, closeAll()) }()
+	view := a.watch(p.sync, s.Source)
 	defer view.end()
-	s := &pipeline.Sync{
-		Name: p.sync.Name, Source: source, Destination: destination, Streams: p.streams, Exclude: p.exclude,
-		Span: p.span, From: from, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
-		Log: a.log(), Deadline: p.deadline, Stop: stop, Observe: view.observe,
-	}
-	if p.sync.Raw != nil {
-		zone, err := a.openZone(ctx, p.sync, source.Account(), env)
-		if err != nil {
-			return err
-		}
-		s.Raw = pipeline.KeepIn(zone.Open)
-	}
+	s.Stop, s.Observe = stop, view.observe
 	run := pipeline.Run
 	if noWait {
 		run = pipeline.Advance
 	}
 	out, err := run(ctx, s)
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
-	for _, v := range []any{source, destination} {
+	for _, v := range []any{s.Source, s.Destination} {
 		if m, ok := v.(martsync.Meter); ok {
 			r.Usage = append(r.Usage, m.Usage()...)
 		}
