@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob"
 	"github.com/martsync/martsync/schedule"
 )
 
@@ -154,7 +155,7 @@ func absolutePaths(v reflect.Value, dir string) {
 	}
 	for _, o := range optionsOf(v.Type()) {
 		f := v.FieldByIndex(o.index)
-		if hasWord(o.field.Tag, "path") && f.Kind() == reflect.String && f.String() != "" && !filepath.IsAbs(f.String()) {
+		if hasWord(o.field.Tag, "path") && f.Kind() == reflect.String && f.String() != "" && !filepath.IsAbs(f.String()) && !blob.IsAddress(f.String()) {
 			f.SetString(filepath.Join(dir, f.String()))
 		}
 	}

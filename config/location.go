@@ -3,7 +3,6 @@ package config
 import (
 	"path/filepath"
 	"reflect"
-	"strings"
 
 	"github.com/invopop/jsonschema"
 
@@ -20,7 +19,7 @@ var locationType = reflect.TypeFor[location]()
 
 // locationOf reads the short form.
 func locationOf(text string) location {
-	if strings.Contains(text, "://") {
+	if blob.IsAddress(text) {
 		return location{blob.Location{URL: text}}
 	}
 	return location{blob.Location{Path: text}}
@@ -73,7 +72,7 @@ func buildRaw(d *decoder, n *node, o *syncOptions, env lookup) *Raw {
 		d.problems.at(m, "Remove one of them.", "raw has both url and path")
 		return nil
 	}
-	if l.Path != "" && !filepath.IsAbs(l.Path) {
+	if l.Path != "" && !filepath.IsAbs(l.Path) && !blob.IsAddress(l.Path) {
 		l.Path = filepath.Join(env.dir, l.Path)
 	}
 	return &Raw{place: o.Raw, lookup: env, sync: o.Name}

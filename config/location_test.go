@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -9,6 +10,20 @@ import (
 
 	"github.com/martsync/martsync/internal/blob"
 )
+
+// An address where a folder belongs stays what it is, so that opening it says so; it would be a folder on this machine.
+func TestAddressesAreNoPaths(t *testing.T) {
+	for path, want := range map[string]string{
+		"mart": filepath.Join("base", "mart"), "s3/mart": filepath.Join("base", "s3", "mart"), "./s3:/mart": filepath.Join("base", "s3:", "mart"),
+		"s3://bucket/mart": "s3://bucket/mart", "s3:/bucket/mart": "s3:/bucket/mart",
+	} {
+		l := blob.Location{Path: path}
+		absolutePaths(reflect.ValueOf(&l).Elem(), "base")
+		if l.Path != want {
+			t.Errorf("%s: got %s, want %s", path, l.Path, want)
+		}
+	}
+}
 
 func TestRaw(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -23,6 +38,7 @@ func TestRaw(t *testing.T) {
 		"absolute folder":  {"raw: /data/sent", &blob.Location{Path: "/data/sent"}, ""},
 		"mapping":          {"raw: {url: s3://mart/raw, s3: {region: eu-central-1, secret_access_key: \"env:KEY\"}}", &blob.Location{URL: "s3://mart/raw", S3: blob.S3Options{Region: "eu-central-1", SecretAccessKey: "hidden"}}, ""},
 		"mapping, folder":  {"raw: {path: sent}", &blob.Location{Path: "sent"}, ""},
+		"mistyped":         {"raw: s3:/mart/raw", &blob.Location{URL: "s3:/mart/raw"}, ""}, // no folder; Open refuses it
 		"both":             {"raw: {path: sent, url: s3://mart}", nil, "both url and path"},
 		"neither":          {"raw: {s3: {region: x}}", nil, "names no place"},
 		"unknown key":      {"raw: {pfad: sent}", nil, `unknown key "pfad"`},

@@ -35,6 +35,7 @@ type history struct {
 	schemas map[string]martsync.Schema
 	missing error           // what came before the first link is not in the zone
 	tip     martsync.Schema // of the newest entry, if there is no link
+	hole    int64           // the first entry that is not there though later ones are; 0: none
 }
 
 // A ref is what the chain needs of an entry.
@@ -55,11 +56,15 @@ func (z *Zone) history(ctx context.Context, stream string) (h *history, err erro
 	refs := map[int64]*ref{}
 	commits := map[martsync.Cursor][]int64{} // by To, ascending
 	names := map[string]string{}             // so that equal texts share their memory
-	var newest int64
+	var newest, last int64
 	for n, err := range z.numbers(ctx, stream, "") {
 		if err != nil {
 			return nil, err
 		}
+		if n != last+1 && h.hole == 0 {
+			h.hole = last + 1
+		}
+		last = n
 		e, err := z.readEntry(ctx, stream, n)
 		if err != nil {
 			return nil, err
@@ -159,6 +164,9 @@ func linkOf(refs map[int64]*ref, number int64) (link, martsync.Cursor, error) {
 
 // gap is the error for a chain that does not begin at the beginning.
 func (h *history) gap(number int64) error {
+	if h.hole > 0 && h.hole < number {
+		return fmt.Errorf("%s: %w", h.stream, damaged("read", "entry %d is missing, though later ones are there", h.hole))
+	}
 	return &martsync.Error{
 		Kind: martsync.Data, Op: "raw: read " + h.stream,
 		Err:  fmt.Errorf("entry %d goes on from a position of the table that nothing in the zone led to", number),

@@ -92,6 +92,20 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestMissingEntry: who has lost an entry can have it back; a backfill would cost a day's quota.
+func TestMissingEntry(t *testing.T) {
+	h := kept(t, 3)
+	for key := range h.store.objects {
+		if strings.HasSuffix(key, "people/entry-000000000002.json") {
+			delete(h.store.objects, key)
+		}
+	}
+	err := h.replay(memdest.NewStorage(), state.NewMemory(), &crash.Process{At: -1}, pipeline.Thresholds{})
+	if martsync.KindOf(err) != martsync.Data || !strings.Contains(fmt.Sprint(err), "entry 2 is missing") || !strings.Contains(martsync.HintOf(err), "Restore") {
+		t.Errorf("got %v, hint %q, want an error that names the entry and asks to restore it", err, martsync.HintOf(err))
+	}
+}
+
 // TestBegunBefore turns the zone on for tables that are there already: a replay says that it does not have their
 // beginning, until a backfill has given it. What has no key cannot be read again.
 func TestBegunBefore(t *testing.T) {

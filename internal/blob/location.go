@@ -56,6 +56,8 @@ func (l Location) below(namespace string) (string, error) {
 		}
 	}
 	switch {
+	case IsAddress(l.Path):
+		return "", configError("open", "set url to it, and not path; write a folder of such a name as ./"+l.Path, "path %q is an address", l.Path)
 	case l.URL != "" && !strings.Contains(l.URL, "://"):
 		return "", configError("open", "write it as s3://bucket/prefix or file:///folder, or use path for a folder", "url %q is no address", l.URL)
 	case namespace == "":
@@ -71,6 +73,9 @@ func (l Location) below(namespace string) (string, error) {
 // mistyped matches addresses that lack a slash or a colon: taken for folders they would be made on this machine, and
 // all would seem well.
 var mistyped = regexp.MustCompile(`^(s3|gs|az|abfss?|https?|file)(:/?[^/]|//)`)
+
+// IsAddress reports whether a text is meant as an address, correct or not, and not as a folder.
+func IsAddress(text string) bool { return strings.Contains(text, "://") || mistyped.MatchString(text) }
 
 // openStore opens the store at location: "s3://bucket/prefix", "file:///folder" or a folder's path.
 // It makes no call to S3; a folder is created.
@@ -94,8 +99,6 @@ func openStore(ctx context.Context, location string, o S3Options, t Tuning, env 
 			p = strings.TrimPrefix(p, "/")
 		}
 		return openFolder(filepath.FromSlash(p))
-	case mistyped.MatchString(location):
-		return nil, configError("open", "write it as s3://bucket/prefix or file:///folder; a folder of such a name as ./"+location, "%q is neither an address nor, likely, a folder", location)
 	case strings.Contains(location, "://"):
 		scheme, _, _ := strings.Cut(location, "://")
 		return nil, configError("open", "write it as s3://bucket/prefix or file:///folder; for other stores that speak S3 set endpoint", "an address of type %q is not known", scheme)

@@ -33,7 +33,7 @@ func TestLocations(t *testing.T) {
 // An address with a mistake is no folder that is made on this machine, and a folder may have any name all the same.
 func TestMistypedAddresses(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, path := range []string{"s3:/b/p", "s3:b/p", "s3//b/p", "file:/x", "gs:/b", "https:/x"} {
+	for _, path := range []string{"s3://b/p", "s3:/b/p", "s3:b/p", "s3//b/p", "file:/x", "gs:/b", "https:/x"} {
 		if _, err := (Location{Path: path}).Open(t.Context(), "", martsync.Env{}); martsync.KindOf(err) != martsync.Config || martsync.HintOf(err) == "" {
 			t.Errorf("%q: got %v, want an error of kind config with a hint", path, err)
 		}

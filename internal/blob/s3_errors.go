@@ -1,11 +1,13 @@
 package blob
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -264,6 +266,14 @@ func transport(c s3Call, out *martsync.Error, err error) error {
 		out.Kind, out.Hint = martsync.Config, "the certificate of the server is not trusted: check endpoint, install the certificate of your proxy or store, or set path_style: true"
 		return out
 	}
+	where := cmp.Or(c.options.Endpoint, "S3")
+	if reason := innermost(err); reason != nil { // the rest says how often and by which call of the SDK
+		out.Err = &unreachable{where, reason, err}
+		out.Hint = "check that the store runs, and endpoint; or the network, and what proxies and firewalls let through"
+		if c.options.Endpoint == "" {
+			out.Hint = "check the network, and what proxies and firewalls let through"
+		}
+	}
 	if httpx.UnknownHost(err) {
 		out.Hint = "check the network, and region and endpoint: the host name does not resolve"
 		if c.options.Endpoint != "" && c.options.PathStyle != nil && !*c.options.PathStyle {
@@ -271,6 +281,23 @@ func transport(c s3Call, out *martsync.Error, err error) error {
 		}
 	}
 	return out
+}
+
+// An unreachable server did not answer a request.
+type unreachable struct {
+	where       string
+	reason, err error
+}
+
+func (e *unreachable) Error() string { return fmt.Sprintf("%s does not answer: %v", e.where, e.reason) }
+func (e *unreachable) Unwrap() error { return e.err }
+
+// innermost is what the network said of a connection that could not be made; nil if there was one.
+func innermost(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+		return op
+	}
+	return nil
 }
 
 // isCode reports whether the server said one of these.

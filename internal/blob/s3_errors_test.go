@@ -143,7 +143,7 @@ func TestS3Network(t *testing.T) {
 		kind martsync.Kind
 		hint string
 	}{
-		{"nobody listens", func(o *S3Options) { o.Endpoint = closedAddress() }, martsync.Transient, ""},
+		{"nobody listens", func(o *S3Options) { o.Endpoint = closedAddress() }, martsync.Transient, "check that the store runs"},
 		{"no such host", func(o *S3Options) { o.Endpoint = "http://s3.invalid" }, martsync.Transient, "does not resolve"},
 		{"the bucket's host does not exist", func(o *S3Options) { o.Endpoint, o.PathStyle = "http://s3.invalid", new(bool) }, martsync.Transient, "path_style: true"},
 		{"untrusted certificate", func(o *S3Options) {
@@ -164,6 +164,9 @@ func TestS3Network(t *testing.T) {
 			}
 			if hint := martsync.HintOf(err); !strings.Contains(hint, test.hint) {
 				t.Errorf("hint %q, want one with %q", hint, test.hint)
+			}
+			if text := err.Error(); test.kind == martsync.Transient && (!strings.Contains(text, o.Endpoint+" does not answer") || strings.Contains(text, "RequestID")) {
+				t.Errorf("error %q, want who does not answer and no inner life of the SDK", text)
 			}
 		})
 	}
