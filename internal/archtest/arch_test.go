@@ -71,6 +71,12 @@ func isSimulator(p string) bool {
 	return len(parts) >= 3 && parts[0] == "source" && strings.HasSuffix(parts[2], "sim")
 }
 
+// isServer reports whether p is or belongs to destination/x/xsim.
+func isServer(p string) bool {
+	parts := strings.Split(p, "/")
+	return len(parts) >= 3 && parts[0] == "destination" && strings.HasSuffix(parts[2], "sim")
+}
+
 // isSuite reports whether p is a test suite or a double, which only tests import.
 func isSuite(p string) bool {
 	return strings.HasSuffix(path.Base(p), "test") || p == "destination/memory" || p == "internal/crash"
@@ -88,6 +94,7 @@ var rules = []rule{
 	{"a simulator imports the kit only, and not its source", isSimulator, func(from, to string) bool {
 		return within("simulate")(to) || isSimulator(to) && connector(from) == connector(to)
 	}},
+	{"a double of a destination's server imports nothing of ours", isServer, func(from, to string) bool { return isServer(to) && connector(from) == connector(to) }},
 	{"internal/connectors imports connectors, simulators and what their lists are made of", func(p string) bool { return p == "internal/connectors" }, func(_, to string) bool {
 		return to == "" || to == "simulate" || strings.HasPrefix(to, "source/") || strings.HasPrefix(to, "destination/")
 	}},
@@ -98,7 +105,7 @@ var rules = []rule{
 		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors" || !isSimulator(to) && connector(from) == connector(to)
 	}},
 	{"a destination imports the root, internal packages and itself", within("destination"), func(from, to string) bool {
-		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors" || connector(from) == connector(to)
+		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors" || !isServer(to) && connector(from) == connector(to)
 	}},
 	{"the raw zone and the audit import the root and internal packages", func(p string) bool { return within("raw")(p) || within("audit")(p) }, func(_, to string) bool {
 		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors"

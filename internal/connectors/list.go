@@ -6,6 +6,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/duckdb"
 	"github.com/martsync/martsync/destination/files"
+	"github.com/martsync/martsync/destination/snowflake"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo"
 	"github.com/martsync/martsync/source/marketo/marketosim"
@@ -26,6 +27,7 @@ func Destinations() []martsync.DestinationConnector {
 	return []martsync.DestinationConnector{
 		duckdb.Connector,
 		files.Connector,
+		snowflake.Connector,
 	}
 }
 

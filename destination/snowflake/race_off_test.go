@@ -1,0 +1,5 @@
+//go:build !race && cgo && !lite
+
+package snowflake
+
+const slow = false

@@ -1,0 +1,14 @@
+CREATE TABLE IF NOT EXISTS "MART"."MARKETO"."people" (
+  "id" NUMBER(19,0),
+  "firstName" VARCHAR,
+  "active" BOOLEAN,
+  "score" FLOAT,
+  "worth" NUMBER(20,6),
+  "born" DATE,
+  "updatedAt" TIMESTAMP_NTZ(6),
+  "more" VARIANT,
+  "photo" BINARY,
+  "_synced_at" TIMESTAMP_NTZ(6),
+  "_deleted" BOOLEAN
+) COMMENT = 'martsync stream people'
+;
