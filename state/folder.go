@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/filelock"
 )
 
 // lockName is the file in the folder that writers lock. It stays there, empty.
@@ -55,7 +56,7 @@ func (f *folder) Get(ctx context.Context, key string) (Document, error) {
 	if err := check(ctx, "get", key); err != nil {
 		return Document{}, err
 	}
-	unlock, err := lockToRead(filepath.Join(f.dir, lockName))
+	unlock, err := filelock.LockToRead(filepath.Join(f.dir, lockName), 0o600)
 	if err != nil {
 		return Document{}, folderError("get "+key+" from", f.dir, err)
 	}
@@ -69,7 +70,7 @@ func (f *folder) Put(ctx context.Context, key string, data []byte, revision stri
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	unlock, err := lock(filepath.Join(f.dir, lockName))
+	unlock, err := filelock.Lock(filepath.Join(f.dir, lockName), 0o600)
 	if err != nil {
 		return "", folderError("put "+key+" into", f.dir, err)
 	}
@@ -87,7 +88,7 @@ func (f *folder) Put(ctx context.Context, key string, data []byte, revision stri
 		if revision == "" {
 			return "", nil
 		}
-		if err := errors.Join(os.Remove(name), syncFolder(filepath.Dir(name))); err != nil {
+		if err := errors.Join(os.Remove(name), filelock.SyncFolder(filepath.Dir(name))); err != nil {
 			return "", folderError("delete "+key+" from", f.dir, err)
 		}
 		return "", nil
@@ -199,7 +200,7 @@ func writeSynced(name string, data []byte) (err error) {
 	if err := os.Rename(temp, name); err != nil {
 		return err
 	}
-	return syncFolder(filepath.Dir(name))
+	return filelock.SyncFolder(filepath.Dir(name))
 }
 
 func folderError(op, dir string, err error) error {

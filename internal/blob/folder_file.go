@@ -12,6 +12,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/martsync/martsync/internal/filelock"
 )
 
 // A folderUpload writes a temporary file.
@@ -73,7 +75,7 @@ func (u *folderUpload) Close(ctx context.Context) (Receipt, error) {
 	err = errors.Join(err, u.file.Close())
 	u.file = nil
 	if err == nil {
-		err = syncFolder(filepath.Dir(u.name))
+		err = filelock.SyncFolder(filepath.Dir(u.name))
 	}
 	if err != nil {
 		return Receipt{}, folderError("write", u.name, err)

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/martsync/martsync/internal/filelock"
 )
 
 // lockName is the file that those who compare and set lock. It stays there, empty, where List does not show it.
@@ -20,7 +22,7 @@ func (f *folder) GetTagged(ctx context.Context, key string, most int64) ([]byte,
 	if err := CheckKey("get", key); err != nil {
 		return nil, "", err
 	}
-	unlock, err := f.lock("get", key, lockToRead)
+	unlock, err := f.lock("get", key, filelock.LockToRead)
 	if err != nil {
 		return nil, "", err
 	}
@@ -51,7 +53,7 @@ func (f *folder) PutIf(ctx context.Context, key string, data []byte, tag string)
 	if err != nil {
 		return "", err
 	}
-	unlock, err := f.lock("put", key, lockFile)
+	unlock, err := f.lock("put", key, filelock.Lock)
 	if err != nil {
 		return "", err
 	}
@@ -69,10 +71,10 @@ func (f *folder) PutIf(ctx context.Context, key string, data []byte, tag string)
 }
 
 // lock takes the lock of the store. The upload's folder may be missing, or be tidied away by somebody.
-func (f *folder) lock(op, key string, take func(string) (func(), error)) (unlock func(), err error) {
+func (f *folder) lock(op, key string, take func(string, fs.FileMode) (func(), error)) (unlock func(), err error) {
 	name := filepath.Join(f.dir, filepath.FromSlash(lockName))
 	err = f.inFolder(name, func() (err error) {
-		unlock, err = take(name)
+		unlock, err = take(name, 0o666)
 		return err
 	})
 	switch {

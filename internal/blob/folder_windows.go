@@ -6,9 +6,6 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// syncFolder does nothing: Windows cannot sync a folder, and its file systems journal names.
-func syncFolder(string) error { return nil }
-
 // renameNew renames a file unless the new name exists.
 func renameNew(oldname, newname string) error {
 	from, err := windows.UTF16PtrFromString(oldname)

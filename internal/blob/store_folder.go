@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/martsync/martsync/internal/filelock"
 )
 
 // A folder is a store in a folder of this machine or of one mounted here.
@@ -102,7 +104,7 @@ func (f *folder) Put(ctx context.Context, key string, data []byte, ifAbsent bool
 	case err != nil:
 		return folderError("put", final, err)
 	}
-	if err := syncFolder(filepath.Dir(final)); err != nil {
+	if err := filelock.SyncFolder(filepath.Dir(final)); err != nil {
 		return folderError("put", final, err)
 	}
 	return nil
@@ -156,7 +158,7 @@ func (f *folder) Finish(ctx context.Context, r Receipt) error {
 	case err == nil:
 		err = f.inFolder(final, func() error { return os.Rename(temporary, final) })
 		if err == nil {
-			err = syncFolder(filepath.Dir(final))
+			err = filelock.SyncFolder(filepath.Dir(final))
 			f.tidy(temporary)
 		}
 		if err == nil {
@@ -223,7 +225,7 @@ func (f *folder) makeFolder(dir string) error {
 		}
 		return err
 	}
-	return syncFolder(filepath.Dir(dir))
+	return filelock.SyncFolder(filepath.Dir(dir))
 }
 
 // inFolder makes the folder of the named file and calls do. Tidying elsewhere may remove the folder
