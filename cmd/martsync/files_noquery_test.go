@@ -10,3 +10,5 @@ import (
 )
 
 func readByDuckDB(*testing.T, string, files.Config, martsync.Destination) {}
+
+func readNewestByDuckDB(*testing.T, string, martsync.Destination, martsync.Source) {}

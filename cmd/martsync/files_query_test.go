@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/martsync/martsync"
@@ -40,5 +41,59 @@ func readByDuckDB(t *testing.T, folder string, c files.Config, d martsync.Destin
 		if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+fmt.Sprintf(reader, glob)).Scan(&got); err != nil || got != want {
 			t.Errorf("%s: DuckDB reads %d rows, the ledger has %d; %v", stream, got, want, err)
 		}
+	}
+}
+
+// readNewestByDuckDB reads the files that the newest manifests name: they hold each record of a table once.
+func readNewestByDuckDB(t *testing.T, folder string, d martsync.Destination, source martsync.Source) {
+	t.Helper()
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	streams, err := source.Streams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	compactions := 0
+	for _, s := range streams {
+		schema := s.Schema()
+		names, compacted := newestFiles(t, folder, schema.Stream)
+		if len(names) == 0 {
+			continue
+		}
+		var want, rows, records int64
+		_, all, err := d.(martsync.TableReader).ReadTable(t.Context(), schema.Stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, err := range all {
+			if err != nil {
+				t.Fatal(err)
+			}
+			want += int64(r.Len)
+		}
+		for i, name := range names {
+			names[i] = sqlgen.Text(name)
+		}
+		count := "count(*)" // without a key each row is a record
+		if len(schema.Key) > 0 {
+			key := make([]string, len(schema.Key))
+			for i, name := range schema.Key {
+				key[i] = sqlgen.Ident(name)
+			}
+			count = "count(DISTINCT (" + strings.Join(key, ", ") + "))"
+		}
+		query := "SELECT count(*), " + count + " FROM read_parquet([" + strings.Join(names, ", ") + "], union_by_name = true)"
+		if err := db.QueryRowContext(t.Context(), query).Scan(&rows, &records); err != nil || rows != want || records != want {
+			t.Errorf("%s (compacted: %v): DuckDB reads %d rows of %d records, want %d; %v", schema.Stream, compacted, rows, records, want, err)
+		}
+		if compacted {
+			compactions++
+		}
+	}
+	if compactions == 0 {
+		t.Error("no table was compacted")
 	}
 }

@@ -179,9 +179,9 @@ func TestEveryStoreCall(t *testing.T) {
 	for name, open := range blobtest.Stores {
 		for mode := range callModes {
 			t.Run(name+"/"+mode.String(), func(t *testing.T) {
-				stride := 1
+				stride := slower(1)
 				if name == "S3" {
-					stride = 4
+					stride = slower(4)
 				}
 				for at := int(mode) % stride; ; at += stride {
 					s := open(t)
@@ -248,7 +248,7 @@ func TestEveryOverlap(t *testing.T) {
 	want := states(t)
 	last := want[martsync.Cursor(strconv.Itoa(len(story)))]
 	c := Config{Format: "ndjson", Rotate: Rotate{Rows: 2}}
-	for at := 0; ; at++ {
+	for at := 0; ; at += slower(1) {
 		s := blobtest.Folder(t)
 		if err := blob.Probe(t.Context(), s); err != nil { // not a call of either
 			t.Fatal(err)

@@ -25,7 +25,8 @@ import (
 // firstBuffer is what an upload of a small file takes; it grows up to a part.
 const firstBuffer = 64 << 10
 
-// An s3Upload is a multipart upload. Two parts travel at most while the next one is filled. Close and
+// An s3Upload is a multipart upload. Two parts travel at most while the next one is filled, so that a large file takes three buffers
+// that take turns. Close and
 // Abort wait for them.
 type s3Upload struct {
 	store       *s3Store
@@ -84,14 +85,14 @@ func (u *s3Upload) grow(n int) {
 		return
 	}
 	size := max(firstBuffer, cap(u.buf))
-	for size < need {
+	for size < need || len(u.r.Parts) > 0 && size < u.store.partSize { // after the first part others as large will come
 		size *= 4
 	}
 	var next []byte
 	if size >= u.store.partSize {
-		if b, ok := u.store.buffers.Get().(*[]byte); ok {
-			next = (*b)[:0]
-		} else {
+		select {
+		case next = <-u.store.spare:
+		default:
 			next = make([]byte, 0, u.store.partSize)
 		}
 	} else {
@@ -131,7 +132,10 @@ func (u *s3Upload) send(ctx context.Context) error {
 		defer func() { <-u.mine; <-u.store.inFlight }()
 		p, err := u.sendPart(number, body)
 		if cap(body) == u.store.partSize {
-			u.store.buffers.Put(&body)
+			select {
+			case u.store.spare <- body[:0]:
+			default:
+			}
 		}
 		if err != nil {
 			_ = u.fail(err)

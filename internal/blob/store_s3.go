@@ -13,7 +13,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -23,9 +22,9 @@ import (
 )
 
 const (
-	// partSize is how much of an upload is sent at once. S3 takes 5 MiB to 5 GiB; some stores want all
+	// partSize is how much of an upload is sent at once, the least that S3 takes, because it is held in memory; some stores want all
 	// parts but the last to be of one size. Amazon S3 User Guide, Multipart upload limits.
-	partSize = 8 << 20
+	partSize = 5 << 20
 
 	// maxParts is how many parts S3 takes in an upload. Same page.
 	maxParts = 10_000
@@ -50,14 +49,14 @@ type s3Store struct {
 	options  S3Options
 	partSize int
 	inFlight chan struct{} // holds one for each part being sent
-	buffers  sync.Pool     // of *[]byte of partSize
+	spare    chan []byte   // buffers of partSize that nobody uses
 }
 
 func newS3Store(client *s3.Client, bucket, prefix string, o S3Options) *s3Store {
 	s := &s3Store{
 		client: client, bucket: bucket, options: o, partSize: partSize,
 		name:     strings.TrimSuffix("s3://"+path.Join(bucket, prefix), "/"),
-		inFlight: make(chan struct{}, partsInFlight),
+		inFlight: make(chan struct{}, partsInFlight), spare: make(chan []byte, 2),
 	}
 	if prefix != "" {
 		s.prefix = prefix + "/"

@@ -70,8 +70,8 @@ type chunk struct {
 	words  []uint64 // scratch
 
 	// What is done of the chunk.
-	pages     []byte // headers and compressed bodies
-	dictPage  []byte
+	pages     pieces // headers and compressed bodies
+	dictPage  pieces
 	counts    [2]int32 // pages by encoding: plain, dictionary
 	total     int64    // rows
 	nulls     int64
@@ -89,7 +89,8 @@ func newChunk(c martsync.Column, limit int, method Compression) *chunk {
 }
 
 func (c *chunk) reset() {
-	c.pages, c.dictPage = c.pages[:0], c.dictPage[:0]
+	c.pages.reset()
+	c.dictPage.reset()
 	c.counts, c.total, c.nulls, c.size = [2]int32{}, 0, 0, 0
 	c.stats.reset(c.column, c.kind)
 	c.dict = c.choice.start()
@@ -249,7 +250,7 @@ func (c *chunk) flush(press *press) {
 		c.counts[0]++
 	}
 	press.raw = raw
-	c.pages = c.appendPage(c.pages, press, &format.PageHeader{
+	c.appendPage(&c.pages, press, &format.PageHeader{
 		Type: format.DataPage,
 		DataPageHeader: thrift.New(format.DataPageHeader{
 			NumValues: int32(c.rows), Encoding: encoding, DefinitionLevelEncoding: format.RLE, RepetitionLevelEncoding: format.RLE,
@@ -270,15 +271,15 @@ func (c *chunk) flush(press *press) {
 }
 
 // appendPage appends the page whose body is press.raw.
-func (c *chunk) appendPage(dst []byte, press *press, h *format.PageHeader) []byte {
+func (c *chunk) appendPage(dst *pieces, press *press, h *format.PageHeader) {
 	if len(press.raw) > math.MaxInt32 {
 		c.err = errors.New("a page is too large")
-		return dst
+		return
 	}
 	body, err := press.squeeze(c.method)
 	if err != nil {
 		c.err = err
-		return dst
+		return
 	}
 	h.UncompressedPageSize = int32(len(press.raw))
 	h.CompressedPageSize = int32(len(body))
@@ -286,10 +287,10 @@ func (c *chunk) appendPage(dst []byte, press *press, h *format.PageHeader) []byt
 	header, err := thrift.Marshal(&c.headerBuf, h)
 	if err != nil {
 		c.err = err
-		return dst
+		return
 	}
 	c.size += int64(len(header) + len(press.raw))
-	return append(append(dst, header...), body...)
+	dst.append(header, body)
 }
 
 // finish ends the chunk.
@@ -308,7 +309,7 @@ func (c *chunk) writeDictionary(press *press) {
 	}
 	if c.counts[1] > 0 { // else all rows were null
 		press.raw = c.dict.appendTo(press.raw[:0], c.kind)
-		c.dictPage = c.appendPage(c.dictPage, press, &format.PageHeader{
+		c.appendPage(&c.dictPage, press, &format.PageHeader{
 			Type:                 format.DictionaryPage,
 			DictionaryPageHeader: thrift.New(format.DictionaryPageHeader{NumValues: int32(c.dict.len()), Encoding: format.Plain}),
 		})
@@ -323,11 +324,11 @@ func (c *chunk) metadata(offset int64) format.ColumnMetaData {
 		PathInSchema:          thrift.Slice[string]{c.column.Name},
 		Encoding:              thrift.Slice[format.Encoding]{format.RLE, format.Plain},
 		TotalUncompressedSize: c.size,
-		TotalCompressedSize:   int64(len(c.dictPage) + len(c.pages)),
-		DataPageOffset:        offset + int64(len(c.dictPage)),
+		TotalCompressedSize:   int64(c.dictPage.size + c.pages.size),
+		DataPageOffset:        offset + int64(c.dictPage.size),
 		Statistics:            c.stats.format(c.nulls),
 	}
-	if len(c.dictPage) > 0 {
+	if c.dictPage.size > 0 {
 		m.DictionaryPageOffset = offset
 		m.Encoding = append(m.Encoding, format.RLEDictionary)
 		m.EncodingStats = append(m.EncodingStats, format.PageEncodingStats{PageType: format.DictionaryPage, Encoding: format.Plain, Count: 1})

@@ -193,11 +193,12 @@ func (p *Writer) flush() error {
 		group.Columns = append(group.Columns, format.ColumnChunk{MetaData: meta})
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
-		if err := p.write(c.dictPage); err != nil {
-			return err
-		}
-		if err := p.write(c.pages); err != nil {
-			return err
+		for _, pages := range []*pieces{&c.dictPage, &c.pages} {
+			for _, b := range pages.list {
+				if err := p.write(b); err != nil {
+					return err
+				}
+			}
 		}
 		c.reset()
 	}
@@ -211,7 +212,7 @@ func (p *Writer) flush() error {
 func (p *Writer) Size() int64 {
 	n := p.offset
 	for _, c := range p.chunks {
-		n += int64(len(c.pages)) + int64(len(c.plain)+len(c.indices))/4
+		n += int64(c.pages.size) + int64(len(c.plain)+len(c.indices))/4
 	}
 	return n
 }

@@ -72,7 +72,7 @@ func (p *press) squeeze(c Compression) ([]byte, error) {
 		p.small = b.Bytes()
 	default:
 		if p.zstd == nil {
-			e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20))
+			e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))
 			if err != nil {
 				return nil, fmt.Errorf("compress: %w", err)
 			}
