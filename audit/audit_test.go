@@ -396,3 +396,130 @@ func TestSame(t *testing.T) {
 		}
 	}
 }
+
+// What activities name and the table of leads lacks is read by id; what the vendor does not know is marked deleted.
+// A second repair finds nothing to do, and a sync goes on from where it was.
+func TestRepairs(t *testing.T) {
+	l := newLab(t, marketosim.Simulator, marketo.Connector)
+	repair := func() Repair {
+		t.Helper()
+		for r, err := range Repairs(t.Context(), RepairOptions{
+			Options: Options{Source: l.source, Destination: memory.New(l.storage), TempDir: t.TempDir()}, Sync: "repair-1", At: l.clock.Now(),
+		}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.View == "missing_leads" {
+				return r
+			}
+		}
+		t.Fatal("nothing was repaired")
+		return Repair{}
+	}
+	leads := func() (alive, deleted map[int64]bool) {
+		alive, deleted = map[int64]bool{}, map[int64]bool{}
+		s, records, err := memory.New(l.storage).ReadTable(t.Context(), "leads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, err := range records {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range r.Len {
+				id := r.Columns[s.Index("id")].Ints[i]
+				if r.Deleted != nil && r.Deleted[i] {
+					deleted[id] = true
+				} else {
+					alive[id] = true
+				}
+			}
+		}
+		return alive, deleted
+	}
+	alive, deleted := leads()
+	var lost int64 // a lead that an activity names
+	for id := range alive {
+		lost = max(lost, id)
+	}
+	lose(t, l, "leads", lost, "activities", 999_999_999)
+	r := repair()
+	if r.Stored != 1 || r.Gone < 1 || r.Missing != r.Stored+r.Gone {
+		t.Errorf("repair: %+v, want one record stored and at least one id that is gone", r)
+	}
+	again, gone := leads()
+	if !again[lost] || len(again) != len(alive) || !gone[999_999_999] || len(gone) != len(deleted)+r.Gone {
+		t.Errorf("leads: %d alive, %d deleted, want %d and %d, with %d again", len(again), len(gone), len(alive), len(deleted)+r.Gone, lost)
+	}
+	if r := repair(); r.Missing != 0 {
+		t.Errorf("second repair: %+v, want nothing missing", r)
+	}
+	l.account.Change(20)
+	l.clock.Advance(26 * time.Hour)
+	l.sync(t)
+	if c := l.audit(t, memory.New(l.storage), "leads")["leads"]["vendor"]; c.State == Wrong {
+		t.Errorf("vendor after a repair and a sync: %+v", c)
+	}
+}
+
+// lose writes the table of leads anew without one of them, and an activity that names a lead nobody knows.
+func lose(t *testing.T, l *lab, stream string, lost int64, facts string, stranger int64) {
+	t.Helper()
+	streams, err := l.source.Streams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := memory.NewStorage()
+	for _, s := range streams {
+		schema := s.Schema()
+		old, err := memory.New(l.storage).Open(t.Context(), schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := memory.New(fresh).Open(t.Context(), schema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, records, err := memory.New(l.storage).ReadTable(t.Context(), schema.Stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := rows.NewBuilder(schema.Columns)
+		for r, err := range records {
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, row := range rows.Of(stored.Columns, r) {
+				named := schema.Index("lead_id")
+				switch {
+				case schema.Stream == stream && row[schema.Index("id")] == any(lost):
+					continue
+				case r.Deleted != nil && r.Deleted[i]:
+					b.AppendDeleted(row...)
+					continue
+				}
+				b.Append(row...)
+				if schema.Stream == facts && b.Len() == 1 {
+					for _, id := range []int64{lost, stranger} { // two more activities
+						copied := append(rows.Row(nil), row...)
+						copied[schema.Index("marketo_guid")], copied[named] = "extra-"+rows.Text(id), id
+						b.Append(copied...)
+					}
+				}
+				if b.Len() > 9000 {
+					if err := w.Write(t.Context(), b.Records()); err != nil {
+						t.Fatal(err)
+					}
+					b.Reset()
+				}
+			}
+		}
+		if err := w.Write(t.Context(), b.Records()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(t.Context(), martsync.Commit{Sync: "copy", At: l.clock.Now(), Next: old.Cursor()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.storage = fresh
+}

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/martsync/martsync/audit"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/state"
 )
 
 // auditFlags are the flags of martsync audit.
@@ -20,6 +24,8 @@ type auditFlags struct {
 	sample           int
 	seed             uint64
 	asJSON           bool
+	repair           bool
+	most             int
 }
 
 func (a *app) auditCommand() *cobra.Command {
@@ -34,8 +40,11 @@ time out, whether the table holds what they wrote and each key once, whether rec
 random are equal to what the vendor says of them now, and whether stored files are unharmed.
 It changes nothing. What differs ends it with exit code 4.
 
+With --repair it then reads by id the records that one table names and another one lacks, such as leads of
+activities (the views missing_…), and stores them; those that the vendor does not know are marked deleted.
+
 Reading records again costs API calls: one for 300 leads of Marketo, one a record elsewhere.`,
-		Example: "  martsync audit\n  martsync audit marketing --stream leads --sample 300\n  martsync audit --sample 0          # no record is read from the vendor",
+		Example: "  martsync audit\n  martsync audit marketing --stream leads --sample 300\n  martsync audit --sample 0          # no record is read from the vendor\n  martsync audit marketing --repair",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, cancel := interruptible(cmd)
@@ -48,6 +57,8 @@ Reading records again costs API calls: one for 300 leads of Marketo, one a recor
 	fs.StringSliceVar(&f.exclude, "exclude", nil, "no streams of this `name` or pattern (repeatable)")
 	fs.IntVar(&f.sample, "sample", 20, "`number` of records of each table that are read from the vendor again")
 	fs.Uint64Var(&f.seed, "seed", 0, "choose the same records as another audit with this `number` (default: others each time)")
+	fs.BoolVar(&f.repair, "repair", false, "read by id what one table names and another one lacks")
+	fs.IntVar(&f.most, "most", 3000, "most `ids` of a table that are repaired at once, each of which may cost a call; 0: all")
 	fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return c
 }
@@ -58,6 +69,7 @@ type auditResult struct {
 	OK      bool           `json:"ok"`
 	Seed    uint64         `json:"seed"`
 	Streams []audit.Result `json:"streams"`
+	Repairs []audit.Repair `json:"repairs,omitempty"`
 }
 
 func (a *app) audit(ctx context.Context, names []string, f auditFlags) error {
@@ -82,7 +94,7 @@ func (a *app) audit(ctx context.Context, names []string, f auditFlags) error {
 	var results []auditResult
 	ok := true
 	for _, s := range syncs {
-		r, err := a.auditOne(ctx, s, f, env)
+		r, err := a.auditOne(ctx, c, s, f, env)
 		if err != nil {
 			return err
 		}
@@ -119,7 +131,7 @@ func namedSyncs(c *config.Config, names []string) ([]config.Sync, error) {
 	return syncs, nil
 }
 
-func (a *app) auditOne(ctx context.Context, s config.Sync, f auditFlags, env martsync.Env) (r auditResult, err error) {
+func (a *app) auditOne(ctx context.Context, c *config.Config, s config.Sync, f auditFlags, env martsync.Env) (r auditResult, err error) {
 	r = auditResult{Sync: s.Name, OK: true, Seed: f.seed}
 	source, err := a.openSource(ctx, s.Source, env)
 	if err != nil {
@@ -150,6 +162,11 @@ func (a *app) auditOne(ctx context.Context, s config.Sync, f auditFlags, env mar
 			a.showAudit(&result)
 		}
 	}
+	if f.repair {
+		if r.Repairs, err = a.repairOne(ctx, c, s, o, f, source); err != nil {
+			return r, err
+		}
+	}
 	if f.asJSON {
 		return r, nil
 	}
@@ -159,6 +176,51 @@ func (a *app) auditOne(ctx context.Context, s config.Sync, f auditFlags, env mar
 		a.print("%s --seed %d chooses the same records again.", a.out.Paint(report.Red, "✗ Not all tables agree."), f.seed)
 	}
 	return r, nil
+}
+
+// repairOne repairs the tables of a sync, while no sync may use the account.
+func (a *app) repairOne(ctx context.Context, c *config.Config, s config.Sync, o audit.Options, f auditFlags, source martsync.Source) (all []audit.Repair, err error) {
+	store, err := a.openState(c)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("martsync audit --repair of %s, process %d", s.Name, os.Getpid())
+	lease, err := state.AcquireLease(ctx, store, a.clock, source.Account(), name, repairTime)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, lease.Release(context.WithoutCancel(ctx))) }()
+	for r, err := range audit.Repairs(ctx, audit.RepairOptions{Options: o, Sync: "repair-" + a.clock.Now().UTC().Format("20060102-150405"), At: a.clock.Now(), Most: f.most}) {
+		if err != nil {
+			return all, err
+		}
+		if err := lease.Keep(ctx); err != nil {
+			return all, err
+		}
+		all = append(all, r)
+		if !f.asJSON {
+			a.showRepair(&r)
+		}
+	}
+	return all, nil
+}
+
+// repairTime is how long nobody else uses the account, unless it takes longer.
+const repairTime = time.Hour
+
+// showRepair prints what became of what was missing.
+func (a *app) showRepair(r *audit.Repair) {
+	text := fmt.Sprintf("nothing is missing in %s", r.Stream)
+	switch {
+	case r.Skipped != "":
+		text = "left alone: " + r.Skipped
+	case r.Missing > 0:
+		text = fmt.Sprintf("of %s missing in %s, %s stored and %d marked deleted", report.Plural(int64(r.Missing), "record", "records"), r.Stream, report.Count(int64(r.Stored)), r.Gone)
+		if r.Left > 0 {
+			text += fmt.Sprintf("; %s left for the next time", report.Count(int64(r.Left)))
+		}
+	}
+	a.print("  %s  %s", a.out.Paint(report.Bold, r.View), text)
 }
 
 // marks are what stands before a check. Those that could not be made are left out.

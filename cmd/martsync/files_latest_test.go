@@ -30,6 +30,7 @@ import (
 func TestSyncIntoLatestFiles(t *testing.T) {
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
+			t.Parallel()
 			place := files.Config{Path: t.TempDir(), Mode: "latest"}
 			folder := filepath.Join(place.Path, simulator.Name)
 			clock := simulate.NewClock(demoStart)

@@ -38,6 +38,7 @@ func TestReplay(t *testing.T) {
 	for _, simulator := range connectors.Simulators() {
 		for _, kind := range kinds {
 			t.Run(simulator.Name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
 				location := blob.Location{Path: t.TempDir()}
 				if kind == "memory" {
 					location = blob.Location{URL: "s3://" + s3test.Bucket + "/raw", S3: blobtest.Options(blobtest.NewS3(t).URL)}

@@ -34,6 +34,7 @@ func marketoMart(t *testing.T, streams ...string) (*snowMart, *simulate.Clock) {
 
 // TestSnowflakeCommands runs the commands that look at tables after a sync.
 func TestSnowflakeCommands(t *testing.T) {
+	t.Parallel()
 	m, clock := marketoMart(t, "leads", "activities")
 	m.must("sync")
 	for name, test := range map[string]func(*testing.T, *snowMart){"views": viewsInSnowflake, "streams": streamsInSnowflake, "start": startFromSnowflake} {
@@ -307,6 +308,7 @@ func TestCheckPrintsGrants(t *testing.T) {
 // TestAdoptFromTheFormerConnector goes on with a table as the former Marketo connector left it: the vendor's names in
 // capitals, all values text.
 func TestAdoptFromTheFormerConnector(t *testing.T) {
+	t.Parallel()
 	m, clock := marketoMart(t, "leads")
 	renamed := m.formerLeads()
 	m.account.Change(30) // what has happened since it last ran

@@ -38,6 +38,7 @@ import (
 func TestSyncIntoSnowflake(t *testing.T) {
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
+			t.Parallel()
 			clock := simulate.NewClock(demoStart)
 			m := newSnowMart(t, simulator, clock, 60)
 			if simulator.Name == "pardot" { // these it can only list whole, which costs a MERGE each time
@@ -76,6 +77,7 @@ func TestSyncIntoSnowflake(t *testing.T) {
 // TestTwoSyncsIntoSnowflake runs two at once that do not know of each other: neither has the other's leases. Who comes
 // second is told so and changes nothing; run again, both find all of it done.
 func TestTwoSyncsIntoSnowflake(t *testing.T) {
+	t.Parallel()
 	clock := simulate.NewClock(demoStart)
 	m := newSnowMart(t, marketosim.Simulator, clock, 30)
 	m.configure()

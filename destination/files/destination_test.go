@@ -67,7 +67,7 @@ func TestLaws(t *testing.T) {
 		"ndjson": {Format: "ndjson"}, "ndjson, gzip": {Format: "ndjson", Compression: "gzip"},
 	} {
 		t.Run("folder, "+name, func(t *testing.T) {
-			if slower(1) > 1 && c != (Config{}) {
+			if slower(1) > 1 && c != (Config{}) { // slower is 1 at night
 				t.Skip("formats share no memory between goroutines that Parquet does not")
 			}
 			destinationtest.Run(t, func(t testing.TB) destinationtest.Factory { return factory(blobtest.Folder(t), c) })

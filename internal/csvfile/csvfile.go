@@ -90,7 +90,7 @@ type Chunk struct {
 // Bytes of r are consumed in order, from the goroutine that iterates and ahead of the chunks
 // yielded. No goroutine of Read outlives the iteration.
 func Read(ctx context.Context, r io.Reader, o Options) iter.Seq2[Chunk, error] {
-	return read(ctx, r, o, limits{block: 4 << 20, record: 16 << 20})
+	return read(ctx, r, o, limits{block: 1 << 20, record: 16 << 20})
 }
 
 // limits are constants to everyone but tests.
