@@ -38,7 +38,10 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	// idle connections are those of the driver's own clients, which nobody can close
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
+	// An upload of the driver's goes on trying for some seconds after its statement has been given up.
+	const agent = "github.com/snowflakedb/gosnowflake/v2.(*snowflakeFileTransferAgent)."
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction(agent+"uploadFilesParallel"), goleak.IgnoreAnyFunction(agent+"uploadFilesParallel.func1"))
 }
 
 // start starts an account.

@@ -2,8 +2,11 @@ package marketo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"time"
 
@@ -22,11 +25,13 @@ type download struct {
 	hash *rollingHash
 
 	body io.ReadCloser
-	at   int64 // next byte to arrive
-	skip int64 // bytes that have to be hashed but were delivered before
-	idle int   // breaks since the last byte arrived
-	cuts int64 // breaks in all
-	err  error // what ended the download, other than its end
+	at   int64     // next byte to arrive
+	skip int64     // bytes that have to be hashed but were delivered before
+	tail string    // the checksum that they had then, hexadecimal; "": not known
+	sum  hash.Hash // of them as they arrive again
+	idle int       // breaks since the last byte arrived
+	cuts int64     // breaks in all
+	err  error     // what ended the download, other than its end
 }
 
 // newDownload starts at the beginning, or where f says.
@@ -40,7 +45,7 @@ func newDownload(ctx context.Context, j *job, open func(context.Context, int64) 
 		if d.hash, err = resumeHash(f.Hashed, f.Hash); err != nil {
 			return nil, err
 		}
-		d.at, d.skip = f.Hashed, f.Offset-f.Hashed
+		d.at, d.skip, d.tail, d.sum = f.Hashed, f.Offset-f.Hashed, f.Tail, sha256.New()
 	}
 	return d, nil
 }
@@ -67,8 +72,8 @@ func (d *download) Read(p []byte) (int, error) {
 			d.idle = 0
 			d.at += int64(n)
 			_, _ = d.hash.Write(p[:n])
-			if n = d.drop(p[:n]); n > 0 {
-				return n, nil // the error comes again, or the next read finds the end
+			if n, d.err = d.drop(p[:n]); n > 0 || d.err != nil {
+				return n, d.err // an error of the connection comes again, or the next read finds the end
 			}
 		}
 		switch {
@@ -84,11 +89,18 @@ func (d *download) Read(p []byte) (int, error) {
 	return 0, nil
 }
 
-// drop removes what was delivered before from the front of p.
-func (d *download) drop(p []byte) int {
+// drop removes what was delivered before from the front of p. That must be the same as it was then: the checksum of
+// the file is that of what arrives now, and would not tell that rows were made of something else.
+func (d *download) drop(p []byte) (int, error) {
+	if d.skip == 0 {
+		return len(p), nil
+	}
 	k := int(min(int64(len(p)), d.skip))
-	d.skip -= int64(k)
-	return copy(p, p[k:])
+	d.sum.Write(p[:k])
+	if d.skip -= int64(k); d.skip == 0 && d.tail != "" && hex.EncodeToString(d.sum.Sum(nil)) != d.tail {
+		return 0, &badFile{why: "the bytes before the place where reading was interrupted are not those that came before", download: true}
+	}
+	return copy(p, p[k:]), nil
 }
 
 // broken decides about a connection that ended too early.

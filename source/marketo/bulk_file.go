@@ -128,9 +128,9 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		if b.Records == nil && len(b.Quarantined) == 0 && b.Raw == nil {
 			continue
 		}
+		m := d.hash.mark(end)
 		if end-last >= r.cursorEvery && b.Records != nil {
-			m := d.hash.mark(end)
-			at.Hashed, at.Hash, last = m.at, m.state, end
+			at.Hashed, at.Hash, at.Tail, last = m.at, m.state, d.hash.tail(end), end
 			f := at
 			j.File = &f
 			b.Cursor, b.Unverified = r.pos.cursor(), true

@@ -76,11 +76,12 @@ type job struct {
 // A filePosition is how far the file of a job has been delivered. Everything up to here is
 // unverified: only the end of the file has a checksum.
 type filePosition struct {
-	Offset int64  `json:"offset"` // end of the last record delivered
-	Hashed int64  `json:"hashed"` // bytes that Hash covers; at most Offset
-	Hash   string `json:"hash"`   // state of the SHA-256, base64
-	Rows   int64  `json:"n"`      // records up to Offset, good and bad
-	Out    int64  `json:"out"`    // rows made of them
+	Offset int64  `json:"offset"`         // end of the last record delivered
+	Hashed int64  `json:"hashed"`         // bytes that Hash covers; at most Offset
+	Hash   string `json:"hash"`           // state of the SHA-256, base64
+	Tail   string `json:"tail,omitempty"` // SHA-256 of the bytes from Hashed to Offset, from which rows were made; hexadecimal
+	Rows   int64  `json:"n"`              // records up to Offset, good and bad
+	Out    int64  `json:"out"`            // rows made of them
 	Bad    int64  `json:"bad,omitempty"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
 )
@@ -20,6 +21,7 @@ type rollingHash struct {
 	sum   hash.Hash
 	n     int64 // bytes hashed
 	marks []mark
+	since []byte // what was hashed after the first mark
 }
 
 // A mark is the state of the hash after some bytes.
@@ -66,6 +68,7 @@ func (h *rollingHash) set() {
 // Write hashes p. It never fails.
 func (h *rollingHash) Write(p []byte) (int, error) {
 	total := len(p)
+	h.since = append(h.since, p...)
 	for len(p) > 0 {
 		n := int(min(int64(len(p)), markEvery-h.n%markEvery))
 		h.sum.Write(p[:n])
@@ -78,8 +81,8 @@ func (h *rollingHash) Write(p []byte) (int, error) {
 	return total, nil
 }
 
-// mark returns the last mark at or before offset and forgets the ones before it, so asking in
-// rising order keeps their number small.
+// mark returns the last mark at or before offset. It forgets what comes before the mark, so asking often and in
+// rising order keeps that small.
 func (h *rollingHash) mark(offset int64) mark {
 	last := 0
 	for i, m := range h.marks {
@@ -87,8 +90,15 @@ func (h *rollingHash) mark(offset int64) mark {
 			last = i
 		}
 	}
+	h.since = append(h.since[:0], h.since[h.marks[last].at-h.marks[0].at:]...)
 	h.marks = append(h.marks[:0], h.marks[last:]...)
 	return h.marks[0]
+}
+
+// tail is the checksum of the bytes from the mark that was asked for last to offset, hexadecimal.
+func (h *rollingHash) tail(offset int64) string {
+	sum := sha256.Sum256(h.since[:offset-h.marks[0].at])
+	return hex.EncodeToString(sum[:])
 }
 
 // total returns how many bytes have been hashed and their checksum.
