@@ -37,9 +37,7 @@ const killSpeed = 7200
 // then the account changes, and all of it once more. The tables must equal the account, and whoever lists
 // the files must have seen none that went away again.
 func TestKilledSyncsIntoFiles(t *testing.T) {
-	if testing.Short() {
-		t.Skip("what happens is in other processes, which this build does not look into")
-	}
+	long(t)
 	for place, configure := range map[string]func(t *testing.T) files.Config{
 		"folder": func(t *testing.T) files.Config { return files.Config{Path: t.TempDir()} },
 		"versitygw": func(t *testing.T) files.Config {

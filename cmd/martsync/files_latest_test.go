@@ -28,6 +28,7 @@ import (
 // martsync compact does, and goes on from there. The tables equal the account each time. The manifests name files that
 // hold each record once, and in the end there are no others.
 func TestSyncIntoLatestFiles(t *testing.T) {
+	long(t)
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
 			t.Parallel()

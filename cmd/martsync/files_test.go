@@ -39,6 +39,9 @@ func TestSyncIntoFiles(t *testing.T) {
 				if other := map[string]string{"csv": "marketo", "ndjson": "pardot", "S3": "pardot"}[name]; other == simulator.Name && !crash.Nightly() {
 					t.Skip("tried with the other vendor")
 				}
+				if name != "parquet" {
+					long(t)
+				}
 				t.Parallel()
 				format := place(t)
 				clock := simulate.NewClock(demoStart)

@@ -31,8 +31,9 @@ import (
 // They are those of the account and those of the first destination, with deletions, ledger and positions, and the
 // account was asked nothing. Then both go on: a sync takes up the tables that were replayed, a replay those that it made before.
 func TestReplay(t *testing.T) {
+	long(t)
 	kinds := []string{"memory"}
-	if withDuckDB && !testing.Short() {
+	if withDuckDB {
 		kinds = append(kinds, "duckdb")
 	}
 	for _, simulator := range connectors.Simulators() {

@@ -67,6 +67,15 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// long skips a test where go test -short wants less: under the race detector, and in the build without DuckDB. What
+// long tests do, the short ones and those of the packages do too, with fewer rows and fewer ways to fail.
+func long(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it is long")
+	}
+}
+
 type simKey struct{}
 
 // A scriptSim is the simulator of one script.

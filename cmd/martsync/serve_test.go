@@ -36,6 +36,7 @@ import (
 // middle and started again, and everything still is one run of each sync. Then the accounts change while there
 // is no daemon, and the next one catches up with one run. The tables must equal the accounts each time.
 func TestServe(t *testing.T) {
+	long(t)
 	t.Parallel() // it waits for schedules
 	s := newServed(t)
 	s.configure(2 * time.Hour)

@@ -34,6 +34,7 @@ func marketoMart(t *testing.T, streams ...string) (*snowMart, *simulate.Clock) {
 
 // TestSnowflakeCommands runs the commands that look at tables after a sync.
 func TestSnowflakeCommands(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m, clock := marketoMart(t, "leads", "activities")
 	m.must("sync")
@@ -264,6 +265,7 @@ func (m *snowMart) compareOne(stream string) {
 
 // TestCheckPrintsGrants: what check prints, run by an administrator, is what a sync needs.
 func TestCheckPrintsGrants(t *testing.T) {
+	long(t)
 	m, _ := marketoMart(t, "programs")
 	admin := func(statements ...string) {
 		t.Helper()
@@ -308,6 +310,7 @@ func TestCheckPrintsGrants(t *testing.T) {
 // TestAdoptFromTheFormerConnector goes on with a table as the former Marketo connector left it: the vendor's names in
 // capitals, all values text.
 func TestAdoptFromTheFormerConnector(t *testing.T) {
+	long(t)
 	t.Parallel()
 	m, clock := marketoMart(t, "leads")
 	renamed := m.formerLeads()

@@ -28,9 +28,7 @@ const snowKillSpeed = 3600
 // then the account changes, and all of it once more. The tables must equal the account, no window may be in
 // the ledger twice, and nothing of the dead may be left on the stage.
 func TestKilledSyncsIntoSnowflake(t *testing.T) {
-	if testing.Short() {
-		t.Skip("what happens is in other processes, which this build does not look into")
-	}
+	long(t)
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
 			t.Parallel() // much of the time is spent waiting for leases of the dead

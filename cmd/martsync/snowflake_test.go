@@ -36,6 +36,7 @@ import (
 // changed a day later, and all tables are compared with the account each time. A sync that finds nothing new
 // wakes no warehouse.
 func TestSyncIntoSnowflake(t *testing.T) {
+	long(t)
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
 			t.Parallel()
@@ -77,6 +78,7 @@ func TestSyncIntoSnowflake(t *testing.T) {
 // TestTwoSyncsIntoSnowflake runs two at once that do not know of each other: neither has the other's leases. Who comes
 // second is told so and changes nothing; run again, both find all of it done.
 func TestTwoSyncsIntoSnowflake(t *testing.T) {
+	long(t)
 	t.Parallel()
 	clock := simulate.NewClock(demoStart)
 	m := newSnowMart(t, marketosim.Simulator, clock, 30)

@@ -56,6 +56,7 @@ syncs:
 // TestTwoBusinessUnitsInOneConfiguration syncs all streams of both, whose app rotates its refresh
 // tokens, with the commands that people use.
 func TestTwoBusinessUnitsInOneConfiguration(t *testing.T) {
+	long(t)
 	t.Parallel()
 	const speed = 3000
 	clock := simulate.Scaled(speed)
