@@ -14,9 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"path"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/pattern"
 )
 
 // Options say what is compared.
@@ -109,16 +109,7 @@ func Run(ctx context.Context, o Options) iter.Seq2[Result, error] {
 
 // wants reports whether a stream is to be looked at.
 func (o *Options) wants(stream string) bool {
-	return (len(o.Streams) == 0 || matches(o.Streams, stream)) && !matches(o.Exclude, stream)
-}
-
-func matches(patterns []string, stream string) bool {
-	for _, p := range patterns {
-		if ok, err := path.Match(p, stream); err == nil && ok {
-			return true
-		}
-	}
-	return false
+	return pattern.Chooses(o.Streams, o.Exclude, stream)
 }
 
 // stream looks at one stream.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +13,6 @@ import (
 	"github.com/martsync/martsync/audit"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/report"
-	"github.com/martsync/martsync/state"
 )
 
 // auditFlags are the flags of martsync audit.
@@ -180,12 +177,7 @@ func (a *app) auditOne(ctx context.Context, c *config.Config, s config.Sync, f a
 
 // repairOne repairs the tables of a sync, while no sync may use the account.
 func (a *app) repairOne(ctx context.Context, c *config.Config, s config.Sync, o audit.Options, f auditFlags, source martsync.Source) (all []audit.Repair, err error) {
-	store, err := a.openState(c)
-	if err != nil {
-		return nil, err
-	}
-	name := fmt.Sprintf("martsync audit --repair of %s, process %d", s.Name, os.Getpid())
-	lease, err := state.AcquireLease(ctx, store, a.clock, source.Account(), name, repairTime)
+	lease, err := a.hold(ctx, c, source.Account(), "audit --repair of "+s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -204,9 +196,6 @@ func (a *app) repairOne(ctx context.Context, c *config.Config, s config.Sync, o 
 	}
 	return all, nil
 }
-
-// repairTime is how long nobody else uses the account, unless it takes longer.
-const repairTime = time.Hour
 
 // showRepair prints what became of what was missing.
 func (a *app) showRepair(r *audit.Repair) {

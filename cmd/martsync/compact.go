@@ -62,7 +62,11 @@ func (a *app) compact(ctx context.Context, name string, streams []string, asJSON
 	if !ok {
 		return errNoAbility("compact tables", s.Destination.Name, s.Destination.Connector.Title)
 	}
-	lease, err := a.compactLease(ctx, c, s, env)
+	source, err := a.openSource(ctx, s.Source, env)
+	if err != nil {
+		return err
+	}
+	lease, err := a.hold(ctx, c, source.Account(), "compact "+s.Name)
 	if err != nil {
 		return err
 	}
@@ -94,21 +98,17 @@ func (a *app) compact(ctx context.Context, name string, streams []string, asJSON
 	return table.WriteTo(a.out)
 }
 
-// compactTime is how long nobody else uses the account. A sync that begins all the same, because a table takes
-// longer, is not harmed: of the two commits one gives way.
-const compactTime = time.Hour
+// holdTime is how long nobody else uses an account while a command writes to its tables. A sync that begins all the
+// same, because it takes longer, is not harmed: of the two commits one gives way.
+const holdTime = time.Hour
 
-// compactLease keeps syncs of the account from reading what they could not commit then.
-func (a *app) compactLease(ctx context.Context, c *config.Config, s config.Sync, env martsync.Env) (*state.Lease, error) {
-	source, err := a.openSource(ctx, s.Source, env)
-	if err != nil {
-		return nil, err
-	}
+// hold keeps syncs of an account from reading what they could not commit while a command writes to its tables.
+func (a *app) hold(ctx context.Context, c *config.Config, account, command string) (*state.Lease, error) {
 	store, err := a.openState(c)
 	if err != nil {
 		return nil, err
 	}
-	return state.AcquireLease(ctx, store, a.clock, source.Account(), fmt.Sprintf("martsync compact %s, process %d", s.Name, os.Getpid()), compactTime)
+	return state.AcquireLease(ctx, store, a.clock, account, fmt.Sprintf("martsync %s, process %d", command, os.Getpid()), holdTime)
 }
 
 // change shows a number and what became of it.

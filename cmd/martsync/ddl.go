@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/martsync/martsync/internal/pattern"
 	"github.com/spf13/cobra"
 )
 
@@ -41,7 +42,7 @@ func (a *app) ddl(ctx context.Context, name string, patterns []string) (err erro
 	printed := map[string]bool{} // system tables come with every stream
 	for _, stream := range streams {
 		schema := stream.Schema()
-		if len(patterns) > 0 && !matches(patterns, schema.Stream) || matches(s.Exclude, schema.Stream) {
+		if !pattern.Chooses(patterns, s.Exclude, schema.Stream) {
 			continue
 		}
 		for _, sql := range d.definer.TableStatements(schema) {

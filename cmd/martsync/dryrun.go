@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/pattern"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/state"
@@ -80,7 +80,7 @@ func (a *app) dryRunOne(ctx context.Context, p plan, store state.Store, env mart
 	out := []planned{}
 	for _, s := range streams {
 		schema := s.Schema()
-		if len(p.streams) > 0 && !matches(p.streams, schema.Stream) || matches(p.exclude, schema.Stream) {
+		if !pattern.Chooses(p.streams, p.exclude, schema.Stream) {
 			continue
 		}
 		line := planned{Sync: p.sync.Name, Stream: schema.Stream, Columns: len(schema.Columns), Until: p.span.End, From: p.span.Start}
@@ -126,11 +126,4 @@ func (a *app) covered(ctx context.Context, s config.Sync, env martsync.Env) (cov
 		}
 	}
 	return covered, nil
-}
-
-func matches(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(p, name)
-		return err == nil && ok
-	})
 }

@@ -6,9 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,11 +14,9 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/destination/files"
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/pipeline"
-	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/state"
 )
 
@@ -34,23 +30,7 @@ func TestSyncIntoLatestFiles(t *testing.T) {
 			t.Parallel()
 			place := files.Config{Path: t.TempDir(), Mode: "latest"}
 			folder := filepath.Join(place.Path, simulator.Name)
-			clock := simulate.NewClock(demoStart)
-			account, err := simulator.New(simulate.Options{Seed: 3, Rows: 100, Clock: clock})
-			if err != nil {
-				t.Fatal(err)
-			}
-			server := httptest.NewServer(account)
-			defer server.Close()
-			clock.Advance(30 * time.Minute) // of what is newer, some may still be on its way
-			env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: server.Client(), Clock: clock, TempDir: t.TempDir()}
-			configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), account.SourceConfig(server.URL))
-			if err != nil {
-				t.Fatal(err)
-			}
-			source, err := configured.Open(t.Context(), env)
-			if err != nil {
-				t.Fatal(err)
-			}
+			account, clock, source, env := simulated(t, simulator)
 			store := state.NewMemory()
 			for round := range 3 {
 				d, err := files.Open(t.Context(), place, simulator.Name, env)

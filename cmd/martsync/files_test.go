@@ -44,23 +44,7 @@ func TestSyncIntoFiles(t *testing.T) {
 				}
 				t.Parallel()
 				format := place(t)
-				clock := simulate.NewClock(demoStart)
-				account, err := simulator.New(simulate.Options{Seed: 3, Rows: 100, Clock: clock})
-				if err != nil {
-					t.Fatal(err)
-				}
-				server := httptest.NewServer(account)
-				defer server.Close()
-				clock.Advance(30 * time.Minute) // of what is newer, some may still be on its way
-				env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: server.Client(), Clock: clock, TempDir: t.TempDir()}
-				configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), account.SourceConfig(server.URL))
-				if err != nil {
-					t.Fatal(err)
-				}
-				source, err := configured.Open(t.Context(), env)
-				if err != nil {
-					t.Fatal(err)
-				}
+				account, clock, source, env := simulated(t, simulator)
 				store := state.NewMemory()
 				for round := range 2 {
 					d, err := files.Open(t.Context(), format, simulator.Name, env)
@@ -88,6 +72,29 @@ func TestSyncIntoFiles(t *testing.T) {
 			})
 		}
 	}
+}
+
+// simulated opens a simulated account on a clock that the test moves.
+func simulated(t *testing.T, simulator simulate.Simulator) (simulate.Instance, *simulate.Clock, martsync.Source, martsync.Env) {
+	t.Helper()
+	clock := simulate.NewClock(demoStart)
+	account, err := simulator.New(simulate.Options{Seed: 3, Rows: 100, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(account)
+	t.Cleanup(server.Close)
+	clock.Advance(30 * time.Minute) // of what is newer, some may still be on its way
+	env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: server.Client(), Clock: clock, TempDir: t.TempDir()}
+	configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), account.SourceConfig(server.URL))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := configured.Open(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account, clock, source, env
 }
 
 // bucketAt is a place in the bucket of a server of package s3test.

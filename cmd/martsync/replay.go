@@ -8,14 +8,14 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/pattern"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/raw"
 	"github.com/martsync/martsync/state"
+	"github.com/spf13/cobra"
 )
 
 // replayFlags are the flags of martsync replay.
@@ -210,7 +210,7 @@ func (a *app) listRaw(ctx context.Context, s config.Sync, env martsync.Env, f re
 	all := []raw.Kept{}
 	var bytes, length int64
 	for _, stream := range streams {
-		if len(f.streams) > 0 && !matches(f.streams, stream) || matches(f.exclude, stream) {
+		if !pattern.Chooses(f.streams, f.exclude, stream) {
 			continue
 		}
 		for k, err := range zone.List(ctx, stream) {

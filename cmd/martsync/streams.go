@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/nearest"
+	"github.com/martsync/martsync/internal/pattern"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/spf13/cobra"
 )
 
 func (a *app) streamsCommand() *cobra.Command {
@@ -94,7 +94,7 @@ func (a *app) streams(ctx context.Context, name string, patterns []string, withT
 	for _, stream := range streams {
 		schema := stream.Schema()
 		names = append(names, schema.Stream)
-		if len(patterns) == 0 || matches(patterns, schema.Stream) {
+		if pattern.Chooses(patterns, nil, schema.Stream) {
 			infos = append(infos, describe(schema))
 		}
 	}

@@ -70,19 +70,8 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	if err != nil {
 		return err
 	}
-	syncs := c.Syncs
-	if len(names) > 0 {
-		syncs = nil
-		for _, name := range names {
-			s, err := c.FindSync(name)
-			if err != nil {
-				return err
-			}
-			syncs = append(syncs, s)
-		}
-	}
-	if len(syncs) == 0 {
-		_, err := c.FindSync("")
+	syncs, err := namedSyncs(c, names)
+	if err != nil {
 		return err
 	}
 	plans := make([]plan, len(syncs))
