@@ -174,7 +174,7 @@ func (k *killer) run(calls int64, then time.Duration) (done bool) {
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	ctx, ended := context.WithTimeout(k.t.Context(), time.Minute)
+	ctx, ended := context.WithTimeout(k.t.Context(), 8*time.Minute)
 	defer ended()
 	var output bytes.Buffer
 	cmd := exec.Command(program, "sync", "--no-input", "--log-format", "json")

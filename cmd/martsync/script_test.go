@@ -185,7 +185,7 @@ func holdLease(ts *testscript.TestScript, _ bool, _ []string) {
 }
 
 // patience bounds how long a script waits for something that happens in another process.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func eventually(ts *testscript.TestScript, what string, done func() bool) {
 	clock := martsync.SystemClock{}

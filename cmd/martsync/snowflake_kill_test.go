@@ -148,7 +148,7 @@ func (k *snowKiller) run(statements int, then time.Duration) (done bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, ended := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, ended := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer ended()
 	var output bytes.Buffer
 	cmd := exec.Command(program, "sync", "--no-input", "--log-format", "json")

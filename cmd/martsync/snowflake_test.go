@@ -222,7 +222,7 @@ func (m *snowMart) command(args ...string) (code int, stdout, stderr string) {
 
 // execute runs a command with the configuration that there is.
 func (m *snowMart) execute(args ...string) (code int, stdout, stderr string) {
-	ctx, cancel := context.WithTimeout(m.t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 8*time.Minute)
 	defer cancel()
 	var out, errs bytes.Buffer
 	none := func(string) string { return "" }
