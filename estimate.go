@@ -1,0 +1,56 @@
+package martsync
+
+import (
+	"context"
+	"time"
+)
+
+// An Estimator is a Source that can tell what reading would take before anything is read.
+type Estimator interface {
+	// Estimate tells what it takes to read a stream after from, in span. It spends few calls. With sample it may
+	// also read a small part of what there is, by an export job where the vendor has no other way, to learn how
+	// large records are. A stream that the account does not have is ErrUnsupported; limits that are used up are an
+	// *Error of kind Quota.
+	Estimate(ctx context.Context, stream string, from Cursor, span Span, sample bool) (Estimate, error)
+}
+
+// An Estimate is what reading a stream would take.
+type Estimate struct {
+	Stream string    `json:"stream"`
+	From   time.Time `json:"from,omitzero"` // of what would be read; zero: the stream knows no times
+	To     time.Time `json:"to,omitzero"`
+	Rows   int64     `json:"rows"`  // -1: not known
+	Bytes  int64     `json:"bytes"` // of the vendor's payload; -1: not known
+	Basis  Basis     `json:"basis"`
+	Detail string    `json:"detail"` // how it was found, for the reader: "3 of 36 months sampled"
+
+	// Costs are what it takes of the vendor's limits. Their names are those of the source's Usage.
+	Costs []Cost `json:"costs"`
+
+	// Shares say which columns or kinds of records take how much, the largest first, so that somebody can decide to
+	// do without. They need not add up to Bytes. Nil: not known.
+	Shares []Share `json:"shares,omitempty"`
+}
+
+// Basis says what an estimate rests on.
+type Basis string
+
+// What an Estimate rests on, the surest first.
+const (
+	Counted Basis = "counted" // the vendor told how many records there are
+	Sampled Basis = "sampled" // a part was read
+	Assumed Basis = "assumed" // neither; from constants that the documents state
+)
+
+// A Cost is a part of a limit.
+type Cost struct {
+	Name   string `json:"name"` // of a Usage
+	Unit   string `json:"unit"` // of that Usage
+	Amount int64  `json:"amount"`
+}
+
+// A Share is what a part of the records takes of the payload.
+type Share struct {
+	Name  string `json:"name"`  // of a column, or of a kind of record
+	Bytes int64  `json:"bytes"` // of all that would be read
+}
