@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/schedule"
 	"github.com/martsync/martsync/state"
@@ -55,7 +57,8 @@ type Outcome struct {
 type Options struct {
 	State state.Store
 	Clock martsync.Clock
-	Log   *slog.Logger // default: none
+	Log   *slog.Logger         // default: none
+	Meter metric.MeterProvider // is told how the jobs and their runs stand; default: none
 
 	// AtOnce bounds the jobs at work, and with them the memory; default 4.
 	AtOnce int
@@ -82,7 +85,7 @@ type Daemon struct {
 	stateErr error // of the last use of the store
 
 	workers sync.WaitGroup
-	metrics scrape
+	metrics metrics
 }
 
 // A job is a Job and what this process knows of it. The daemon's lock guards it; a job at work belongs to its
@@ -94,8 +97,6 @@ type job struct {
 	holds   bool      // it has made the account busy
 	next    time.Time // when it is to be looked at
 	record  record    // as last read or written
-	runs    map[string]int64
-	failed  map[string]int64
 
 	open   Run    // of the worker; nil: not open
 	openID string // whose run open is
@@ -128,13 +129,16 @@ func New(jobs []Job, o Options) (*Daemon, error) {
 			return nil, internal("job %s: schedule, zone and open must be set", j.Name)
 		}
 		seen[j.Name] = true
-		d.jobs = append(d.jobs, &job{Job: j, runs: map[string]int64{}, failed: map[string]int64{}})
+		d.jobs = append(d.jobs, &job{Job: j})
 	}
 	if len(d.jobs) == 0 {
 		return nil, &martsync.Error{
 			Kind: martsync.Config, Op: "serve", Err: errors.New("no sync has a schedule"),
 			Hint: `Give one of syncs a schedule, as in schedule: "0 9 * * WED".`,
 		}
+	}
+	if err := d.measure(); err != nil {
+		return nil, internal("%w", err)
 	}
 	return d, nil
 }

@@ -5,14 +5,9 @@ import (
 	"net/http"
 )
 
-// Handler answers GET /healthz and GET /metrics. It shows names, times and counts: no secret, and no text of an
-// error. Who may ask is left to whoever listens.
-func (d *Daemon) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", d.health)
-	mux.HandleFunc("GET /metrics", d.serveMetrics)
-	return mux
-}
+// Health answers a GET. It shows names and times: no secret, and no text of an error. Who may ask is left to whoever
+// listens.
+func (d *Daemon) Health() http.Handler { return http.HandlerFunc(d.health) }
 
 // health answers 200 while the daemon runs and can use its state, else 503. A sync that fails makes no daemon
 // unhealthy: a new process would fail as well.

@@ -2,164 +2,166 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"net/http"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/martsync/martsync/runlog"
 )
 
-// A scrape is the last answer of /metrics. It is given again for a while, since in a bucket each look at the state
-// costs money and everybody may ask.
-type scrape struct {
-	mu   sync.Mutex
-	at   time.Time
-	text string
+// Scope names the instruments of this package to OpenTelemetry.
+const Scope = "github.com/martsync/martsync/daemon"
+
+// metrics are the instruments of a daemon; docs/metrics.md lists them. Most of what they tell is what the state store
+// knows, and so survives the process and counts what others ran.
+type metrics struct {
+	runs, failures metric.Int64Counter
+	observed       map[string]metric.Float64Observable
 }
 
-const scrapeAge = 10 * time.Second
-
-// serveMetrics answers in the text format of Prometheus, version 0.0.4. docs/metrics.md lists the names.
-//
-// Most of it is what the state store knows, and so survives the process and counts what others ran.
-func (d *Daemon) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	d.metrics.mu.Lock()
-	defer d.metrics.mu.Unlock()
-	now := d.options.Clock.Now()
-	if d.metrics.text == "" || now.Sub(d.metrics.at) >= scrapeAge {
-		text, err := d.collect(r.Context())
-		if err != nil {
-			d.log.WarnContext(r.Context(), "state cannot be read for the metrics", "err", err)
-			http.Error(w, "state cannot be read", http.StatusServiceUnavailable)
-			return
-		}
-		d.metrics.text, d.metrics.at = text, now
+// gauges and counters are asked for when somebody looks. Those named timestamp are seconds since the epoch.
+var (
+	gauges = []struct{ name, unit, help string }{
+		{"martsync.sync.working", "", "1 while the daemon is at work on the sync, 0 while it waits."},
+		{"martsync.sync.next_run.timestamp", "s", "When the sync runs next, or goes on."},
+		{"martsync.run.start.timestamp", "s", "When the newest run began, whoever began it."},
+		{"martsync.run.status", "", "1 for the status of the newest run."},
+		{"martsync.run.advances", "", "How many times the newest run was taken up."},
+		{"martsync.run.rows", "", "Rows that the newest run has committed."},
+		{"martsync.run.spent", "", "What the newest run has spent of a limit, or of what costs money."},
+		{"martsync.quota.used_today", "", "What everybody has spent of a limit in the vendor's day, as last told."},
+		{"martsync.quota.limit", "", "The limit of a day."},
+		{"martsync.stream.failed", "", "1 if the newest run failed to read the stream."},
+		{"martsync.stream.last_success.timestamp", "s", "When the stream was last read to its end; 0: never."},
+		{"martsync.stream.last_commit.timestamp", "s", "When the stream's table last changed; 0: never."},
 	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = w.Write([]byte(d.metrics.text)) // who asked has gone
+	counters = []struct{ name, unit, help string }{
+		{"martsync.stream.rows", "", "Rows committed by all runs."},
+	}
+)
+
+// measure makes the instruments.
+func (d *Daemon) measure() error {
+	provider := d.options.Meter
+	if provider == nil {
+		provider = noop.NewMeterProvider()
+	}
+	meter := provider.Meter(Scope)
+	m := metrics{observed: map[string]metric.Float64Observable{}}
+	var errs []error
+	var all []metric.Observable
+	observe := func(name string, o metric.Float64Observable, err error) {
+		m.observed[name] = o
+		all, errs = append(all, o), append(errs, err)
+	}
+	for _, g := range gauges {
+		o, err := meter.Float64ObservableGauge(g.name, metric.WithUnit(g.unit), metric.WithDescription(g.help))
+		observe(g.name, o, err)
+	}
+	for _, c := range counters {
+		o, err := meter.Float64ObservableCounter(c.name, metric.WithUnit(c.unit), metric.WithDescription(c.help))
+		observe(c.name, o, err)
+	}
+	counter := func(name, help string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithDescription(help))
+		errs = append(errs, err)
+		return c
+	}
+	m.runs = counter("martsync.runs", "Runs that this process brought to their end.")
+	m.failures = counter("martsync.failures", "Runs that failed in this process, by the kind of the error.")
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("make instruments: %w", err)
+	}
+	d.metrics = m
+	if _, err := meter.RegisterCallback(d.observe, all...); err != nil {
+		return fmt.Errorf("make instruments: %w", err)
+	}
+	for _, j := range d.jobs { // whoever looks for failures finds that there are none
+		for _, status := range []runlog.Status{runlog.Done, runlog.Failed} {
+			m.runs.Add(context.Background(), 0, metric.WithAttributes(attribute.String("sync", j.Name), attribute.String("status", string(status))))
+		}
+	}
+	return nil
 }
 
-// collect looks at every job.
-func (d *Daemon) collect(ctx context.Context) (string, error) {
-	var f families
+// ended counts a run; kind is that of the error it ended with.
+func (m *metrics) ended(ctx context.Context, sync, kind string) {
+	status := runlog.Done
+	if kind != "" {
+		status = runlog.Failed
+		m.failures.Add(ctx, 1, metric.WithAttributes(attribute.String("sync", sync), attribute.String("kind", kind)))
+	}
+	m.runs.Add(ctx, 1, metric.WithAttributes(attribute.String("sync", sync), attribute.String("status", string(status))))
+}
+
+// observe tells how every job stands.
+func (d *Daemon) observe(ctx context.Context, o metric.Observer) error {
 	for _, s := range d.Status() {
-		f.add("martsync_sync_working", s.Sync, boolean(s.Working))
+		l := look{o, &d.metrics, s.Sync}
+		l.tell("martsync.sync.working", boolean(s.Working))
 		if !s.Next.IsZero() {
-			f.add("martsync_sync_next_run_timestamp_seconds", s.Sync, seconds(s.Next))
+			l.tell("martsync.sync.next_run.timestamp", seconds(s.Next))
 		}
-		if err := f.addState(ctx, d, s.Sync); err != nil {
-			return "", err
-		}
-	}
-	d.mu.Lock()
-	for _, j := range d.jobs {
-		for _, how := range []string{"done", "failed"} {
-			f.add("martsync_runs_total", j.Name, float64(j.runs[how]), "status", how)
-		}
-		for _, kind := range slices.Sorted(maps.Keys(j.failed)) {
-			f.add("martsync_failures_total", j.Name, float64(j.failed[kind]), "kind", kind)
+		if err := l.state(ctx, d); err != nil {
+			return err
 		}
 	}
-	d.mu.Unlock()
-	return f.String(), nil
+	return nil
 }
 
-// addState adds what the state store knows of a sync: its newest run and how fresh its streams are.
-func (f *families) addState(ctx context.Context, d *Daemon, name string) error {
-	runs, err := runlog.List(ctx, d.options.State, name, 1)
+// A look is what somebody sees of one sync.
+type look struct {
+	observer metric.Observer
+	metrics  *metrics
+	sync     string
+}
+
+func (l look) tell(name string, value float64, more ...attribute.KeyValue) {
+	l.observer.ObserveFloat64(l.metrics.observed[name], value, metric.WithAttributes(append(more, attribute.String("sync", l.sync))...))
+}
+
+// state tells what the state store knows of a sync: its newest run and how fresh its streams are.
+func (l look) state(ctx context.Context, d *Daemon) error {
+	runs, err := runlog.List(ctx, d.options.State, l.sync, 1)
 	if err != nil {
 		return err
 	}
 	for i := range runs {
 		r := &runs[i]
-		f.add("martsync_run_start_timestamp_seconds", name, seconds(r.Start))
-		f.add("martsync_run_advances", name, float64(r.Advances))
-		f.add("martsync_run_rows", name, float64(r.Rows()))
+		l.tell("martsync.run.start.timestamp", seconds(r.Start))
+		l.tell("martsync.run.advances", float64(r.Advances))
+		l.tell("martsync.run.rows", float64(r.Rows()))
 		for _, status := range []runlog.Status{runlog.Running, runlog.Waiting, runlog.Stopped, runlog.Done, runlog.Failed} {
-			f.add("martsync_run_status", name, boolean(r.Status == status), "status", string(status))
+			l.tell("martsync.run.status", boolean(r.Status == status), attribute.String("status", string(status)))
 		}
 		for _, u := range r.Usage {
-			labels := []string{"account", r.Account, "limit", u.Name, "unit", u.Unit}
-			f.add("martsync_run_spent", name, float64(u.Spent), labels...)
+			of := []attribute.KeyValue{attribute.String("account", r.Account), attribute.String("limit", u.Name), attribute.String("unit", u.Unit)}
+			l.tell("martsync.run.spent", float64(u.Spent), of...)
 			if u.Today >= 0 && u.Limit > 0 {
-				f.add("martsync_quota_used_today", name, float64(u.Today), labels...)
+				l.tell("martsync.quota.used_today", float64(u.Today), of...)
 			}
 			if u.Limit > 0 {
-				f.add("martsync_quota_limit", name, float64(u.Limit), labels...)
+				l.tell("martsync.quota.limit", float64(u.Limit), of...)
 			}
 		}
 	}
-	fresh, err := runlog.FreshnessOf(ctx, d.options.State, name)
+	fresh, err := runlog.FreshnessOf(ctx, d.options.State, l.sync)
 	if err != nil {
 		return err
 	}
 	for i := range fresh {
 		s := &fresh[i]
-		f.add("martsync_stream_rows_total", name, float64(s.TotalRows), "stream", s.Stream)
-		f.add("martsync_stream_failed", name, boolean(s.Phase == runlog.PhaseFailed), "stream", s.Stream)
-		f.add("martsync_stream_last_success_timestamp_seconds", name, seconds(s.LastSuccess), "stream", s.Stream)
-		f.add("martsync_stream_last_commit_timestamp_seconds", name, seconds(s.LastCommit), "stream", s.Stream)
+		of := attribute.String("stream", s.Stream)
+		l.tell("martsync.stream.rows", float64(s.TotalRows), of)
+		l.tell("martsync.stream.failed", boolean(s.Phase == runlog.PhaseFailed), of)
+		l.tell("martsync.stream.last_success.timestamp", seconds(s.LastSuccess), of)
+		l.tell("martsync.stream.last_commit.timestamp", seconds(s.LastCommit), of)
 	}
 	return nil
-}
-
-// help describes the families, in the order in which they are told.
-var help = []struct{ name, kind, text string }{
-	{"martsync_sync_working", "gauge", "1 while the daemon is at work on the sync, 0 while it waits."},
-	{"martsync_sync_next_run_timestamp_seconds", "gauge", "When the sync runs next, or goes on."},
-	{"martsync_runs_total", "counter", "Runs that this process brought to their end."},
-	{"martsync_failures_total", "counter", "Runs that failed in this process, by the kind of the error."},
-	{"martsync_run_start_timestamp_seconds", "gauge", "When the newest run began, whoever began it."},
-	{"martsync_run_status", "gauge", "1 for the status of the newest run."},
-	{"martsync_run_advances", "gauge", "How many times the newest run was taken up."},
-	{"martsync_run_rows", "gauge", "Rows that the newest run has committed."},
-	{"martsync_run_spent", "gauge", "What the newest run has spent of a limit, or of what costs money."},
-	{"martsync_quota_used_today", "gauge", "What everybody has spent of a limit in the vendor's day, as last told."},
-	{"martsync_quota_limit", "gauge", "The limit of a day."},
-	{"martsync_stream_rows_total", "counter", "Rows committed by all runs."},
-	{"martsync_stream_failed", "gauge", "1 if the newest run failed to read the stream."},
-	{"martsync_stream_last_success_timestamp_seconds", "gauge", "When the stream was last read to its end; 0: never."},
-	{"martsync_stream_last_commit_timestamp_seconds", "gauge", "When the stream's table last changed; 0: never."},
-}
-
-// families are samples by the name of their metric.
-type families struct{ lines map[string][]string }
-
-// add adds a sample. Labels are pairs of name and value.
-func (f *families) add(name, sync string, value float64, labels ...string) {
-	if f.lines == nil {
-		f.lines = map[string][]string{}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, `%s{sync="%s"`, name, escape(sync))
-	for i := 0; i < len(labels); i += 2 {
-		fmt.Fprintf(&b, `,%s="%s"`, labels[i], escape(labels[i+1]))
-	}
-	b.WriteString("} " + strconv.FormatFloat(value, 'f', -1, 64))
-	f.lines[name] = append(f.lines[name], b.String())
-}
-
-// String writes the families in the text format.
-func (f *families) String() string {
-	var b strings.Builder
-	for _, h := range help {
-		if len(f.lines[h.name]) == 0 {
-			continue
-		}
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", h.name, h.text, h.name, h.kind)
-		b.WriteString(strings.Join(f.lines[h.name], "\n") + "\n")
-	}
-	return b.String()
-}
-
-// escape writes a label's value.
-func escape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s)
 }
 
 func boolean(b bool) float64 {
@@ -169,7 +171,7 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-// seconds is a time as Prometheus has it: seconds since the epoch; 0 for none.
+// seconds are those since the epoch; 0 for no time.
 func seconds(t time.Time) float64 {
 	if t.IsZero() {
 		return 0

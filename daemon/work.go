@@ -163,14 +163,7 @@ func (d *Daemon) tell(ctx context.Context, j *job, r record, err error, now time
 	default:
 		return // the pipeline has said that it waits
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err != nil {
-		j.failed[r.Kind]++
-		j.runs["failed"]++
-	} else {
-		j.runs["done"]++
-	}
+	d.metrics.ended(ctx, j.Name, r.Kind)
 }
 
 // set shows the record to Status.

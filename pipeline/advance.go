@@ -50,6 +50,7 @@ type engine struct {
 	Sync
 	lease *state.Lease
 	began time.Time
+	meter instruments
 
 	stopped atomic.Bool // all streams are to stop: something failed that concerns all of them
 
@@ -119,6 +120,10 @@ func (e *engine) prepare() error {
 	}
 	e.Log = e.Log.With("sync", e.Name)
 	e.Limits = e.Limits.withDefaults()
+	var err error
+	if e.meter, err = newInstruments(e.Meter); err != nil {
+		return err
+	}
 	return e.keepRaw()
 }
 

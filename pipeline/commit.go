@@ -136,7 +136,7 @@ func (l *loader) commit(ctx context.Context) error {
 			return err
 		}
 	}
-	entry := l.entry("commit", true, fmt.Sprintf("%d rows, %d windows, %d quarantined", l.rows.rows, len(windows), len(l.rows.quarantined)))
+	entry := l.entry("commit", true, fmt.Sprintf("%d rows, %d windows, %d quarantined", l.rows.rows, len(windows), l.rows.bad))
 	entry.Rows, entry.Bytes = l.rows.rows, l.rows.payload
 	c := martsync.Commit{
 		Sync: l.ID, At: began, Next: next, Windows: windows,
@@ -149,7 +149,7 @@ func (l *loader) commit(ctx context.Context) error {
 		l.known = false
 		return fmt.Errorf("commit: %w", err)
 	}
-	rows, quarantined := l.rows.rows, int64(len(l.rows.quarantined))
+	rows, quarantined := l.rows.rows, l.rows.bad
 	l.at, l.safe = at, at
 	l.rows, l.stagedRows, l.stagedBytes = pending{}, 0, 0
 	l.progress = progress{Base: next, Cursor: next, Backfill: l.progress.Backfill, Missing: l.progress.Missing}
@@ -162,6 +162,9 @@ func (l *loader) commit(ctx context.Context) error {
 		st.LastCommit = now
 	})
 	l.advanced()
+	l.add(ctx, l.meter.rows, l.task, rows)
+	l.add(ctx, l.meter.quarantined, l.task, quarantined)
+	l.took(ctx, l.meter.commit, l.task, began)
 	l.Log.InfoContext(ctx, "committed", "stream", l.schema.Stream, "rows", rows, "bytes", entry.Bytes, "took", now.Sub(began))
 	if l.revision == "" && l.idle() {
 		return nil
@@ -183,8 +186,9 @@ func (l *loader) stage(ctx context.Context) (bool, error) {
 	if err := l.saveRaw(ctx, next); err != nil {
 		return false, err
 	}
+	began := l.Clock.Now()
 	err := l.writer.Stage(ctx, martsync.Commit{
-		Sync: l.ID, At: l.Clock.Now(), Next: next,
+		Sync: l.ID, At: began, Next: next,
 		Windows: l.unit.windows, Quarantined: l.unit.quarantined, Log: l.unit.log,
 	})
 	if errors.Is(err, martsync.ErrUnsupported) {
@@ -196,9 +200,10 @@ func (l *loader) stage(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("stage: %w", err)
 	}
 	l.at, l.stagedRows, l.stagedBytes = at, at.rows, 0
-	l.unit = pending{rows: l.unit.rows, bytes: l.unit.bytes, payload: l.unit.payload, since: l.unit.since}
+	l.unit = pending{rows: l.unit.rows, bad: l.unit.bad, bytes: l.unit.bytes, payload: l.unit.payload, since: l.unit.since}
 	l.progress.Staged, l.progress.Cursor, l.progress.Unverified = next, next, false
 	l.update(l.task, func(st *runlog.Stream) { st.Stages++ })
+	l.took(ctx, l.meter.stage, l.task, began)
 	l.advanced()
 	l.progress.Log = append(l.progress.Log, l.rows.log...)
 	l.rows.log = nil

@@ -119,7 +119,7 @@ func (l *loader) open(ctx context.Context) error {
 		// What is staged awaits its verification; taking it back leads to what is committed.
 		l.safe = decodePosition(base)
 		l.verified, l.listed = false, true
-		l.unit = pending{rows: l.stagedRows, since: l.Clock.Now()}
+		l.unit = pending{rows: l.stagedRows, bad: l.at.quarantined - l.safe.quarantined, since: l.Clock.Now()}
 	} else if l.schema.Snapshot {
 		l.digest = newDigest(&l.schema)
 	}

@@ -15,6 +15,7 @@ type pending struct {
 	since       time.Time
 	windows     []martsync.Window
 	quarantined []martsync.Quarantined
+	bad         int64 // how many, those included that were staged
 	raw         int64 // bytes held by quarantined
 	log         []martsync.LogEntry
 	complete    []martsync.Scope
@@ -59,6 +60,7 @@ func (p *pending) add(q *pending) {
 	p.rows += q.rows
 	p.bytes += q.bytes
 	p.payload += q.payload
+	p.bad += q.bad
 	p.raw += q.raw
 	p.windows = append(p.windows, q.windows...)
 	p.quarantined = append(p.quarantined, q.quarantined...)

@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/state"
@@ -40,7 +42,8 @@ type Sync struct {
 
 	State state.Store
 	Clock martsync.Clock
-	Log   *slog.Logger // default: none
+	Log   *slog.Logger         // default: none
+	Meter metric.MeterProvider // counts what happens; default: none
 
 	Deadline time.Time       // stop at the next cursor after it; zero: none
 	Stop     <-chan struct{} // closed: stop at the next cursor; nil: never

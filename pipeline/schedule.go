@@ -152,6 +152,13 @@ func (e *engine) decide(ctx context.Context, t *task, err error) {
 			e.stopped.Store(true)
 		}
 	}
+	switch end.Phase {
+	case runlog.PhaseWait:
+		e.add(ctx, e.meter.waits, t, 1, ofKind(kind))
+	case runlog.PhaseFailed:
+		e.add(ctx, e.meter.failures, t, 1, ofKind(kind))
+	default:
+	}
 	st.Phase, st.Wake = end.Phase, end.Wake
 	end.Rows, end.Bytes = t.read, st.Bytes
 	e.mu.Unlock()

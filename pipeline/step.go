@@ -190,6 +190,7 @@ func (l *loader) take(ctx context.Context, b *martsync.Batch) error {
 		l.unit.raw += int64(len(q.Raw))
 		l.unit.quarantined = append(l.unit.quarantined, q)
 	}
+	l.unit.bad += int64(len(b.Quarantined))
 	l.quarantined += int64(len(b.Quarantined))
 	l.unit.payload += b.Bytes
 	for _, n := range b.Notes {
@@ -201,6 +202,10 @@ func (l *loader) take(ctx context.Context, b *martsync.Batch) error {
 		}
 	}
 	l.count(b)
+	l.add(ctx, l.meter.payload, l.task, b.Bytes)
+	if b.Window != nil {
+		l.add(ctx, l.meter.windows, l.task, 1)
+	}
 	return nil
 }
 

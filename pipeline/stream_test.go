@@ -105,15 +105,17 @@ func TestQuarantine(t *testing.T) {
 	}
 }
 
-func TestAFloodOfBadRows(t *testing.T) {
+// flood is a batch of bad rows, each as large as they can be.
+func flood(cursor martsync.Cursor) martsync.Batch {
 	raw := strings.Repeat("x", martsync.MaxQuarantineRaw)
-	flood := func(cursor martsync.Cursor) martsync.Batch {
-		b := batch(cursor)
-		for i := range int64(200) {
-			b.Quarantined = append(b.Quarantined, martsync.Quarantined{Line: i, Reason: "bad", Raw: raw})
-		}
-		return b
+	b := batch(cursor)
+	for i := range int64(200) {
+		b.Quarantined = append(b.Quarantined, martsync.Quarantined{Line: i, Reason: "bad", Raw: raw})
 	}
+	return b
+}
+
+func TestAFloodOfBadRows(t *testing.T) {
 	t.Run("without cursors stops the stream", func(t *testing.T) {
 		f := newFixture(t, plainStream("s", always(flood(""), flood(""), flood(""), flood(""), flood(""), flood(""))))
 		_, err := f.run()
@@ -121,12 +123,15 @@ func TestAFloodOfBadRows(t *testing.T) {
 	})
 	t.Run("is staged where it is not verified", func(t *testing.T) {
 		f := newFixture(t, plainStream("s", always(unverified(flood("1")), unverified(flood("2")), flood("3"))))
-		f.mustRun()
+		out := f.mustRun()
 		if n := f.calls("destination: stage"); n != 2 {
 			t.Errorf("stages: got %d, want 2", n)
 		}
 		if n := len(f.storage.Quarantined("s")); n != 600 {
 			t.Errorf("quarantine: got %d rows, want 600", n)
+		}
+		if n := out.Stats.Streams[0].Quarantined; n != 600 {
+			t.Errorf("quarantined rows in the stats: got %d, want 600, the staged ones too", n)
 		}
 	})
 }

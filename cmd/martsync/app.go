@@ -26,6 +26,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/connectors"
+	"github.com/martsync/martsync/internal/meter"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/state"
@@ -48,7 +49,8 @@ type app struct {
 	noInput    bool
 	speed      float64
 
-	lively   bool // the command's life is worth a log where nobody watches
+	meter    *meter.Registry // of a command whose metrics somebody can ask for; else nil
+	lively   bool            // the command's life is worth a log where nobody watches
 	lines    *logWriter
 	cleanups []func() error
 }
@@ -209,6 +211,13 @@ func (a *app) connectorEnv() (martsync.Env, error) {
 		return nil
 	})
 	client := &http.Client{Transport: transport}
+	if a.meter != nil {
+		measured, err := meter.Transport(transport, a.meter, a.clock)
+		if err != nil {
+			return martsync.Env{}, err
+		}
+		client.Transport = measured
+	}
 	if a.speed > 1 {
 		// A silent simulator is given up sooner too: its five minutes pass faster.
 		client.Timeout = max(shortSilence, time.Duration(float64(5*time.Minute)/a.speed))

@@ -51,6 +51,9 @@ func (a *app) openSync(ctx context.Context, p plan, store state.Store, env marts
 		Span: p.span, From: from, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
 		Log: a.log(), Deadline: p.deadline,
 	}
+	if a.meter != nil {
+		s.Meter = a.meter
+	}
 	if p.sync.Raw != nil {
 		zone, err := a.openZone(ctx, p.sync, source.Account(), env)
 		if err != nil {

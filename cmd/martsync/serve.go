@@ -13,6 +13,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/daemon"
+	"github.com/martsync/martsync/internal/meter"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/state"
 )
@@ -69,6 +70,7 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	if err != nil {
 		return err
 	}
+	a.meter = meter.New()
 	env, err := a.connectorEnv()
 	if err != nil {
 		return err
@@ -81,7 +83,7 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	for i, s := range syncs {
 		jobs[i] = daemon.Job{Name: s.Name, Schedule: s.Schedule, Zone: s.Location, Open: a.opener(s, syncFlags{parallel: f.parallel}, store, env)}
 	}
-	d, err := daemon.New(jobs, daemon.Options{State: store, Clock: a.clock, Log: a.log(), AtOnce: f.atOnce, Jitter: jitter})
+	d, err := daemon.New(jobs, daemon.Options{State: store, Clock: a.clock, Log: a.log(), Meter: a.meter, AtOnce: f.atOnce, Jitter: jitter})
 	if err != nil {
 		return err
 	}
@@ -130,8 +132,11 @@ func (a *app) listenAndRun(ctx context.Context, d *daemon.Daemon, address string
 		return usageError(err, "Choose another address with --listen.")
 	}
 	a.say("Serving. http://%s/healthz, http://%[1]s/metrics", listener.Addr())
+	handler := http.NewServeMux()
+	handler.Handle("GET /healthz", d.Health())
+	handler.Handle("GET /metrics", a.meter.Handler(a.clock, a.log()))
 	server := &http.Server{
-		Handler: d.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
 	}
 	ctx, cancel := context.WithCancel(ctx)

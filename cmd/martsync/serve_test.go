@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
@@ -347,14 +348,35 @@ func (s *served) look(runs int) {
 		s.t.Errorf("health: %s", health)
 	}
 	metrics := get("metrics")
+	documented(s.t, metrics)
 	for _, a := range s.accounts {
-		want := fmt.Sprintf(`martsync_run_status{sync="%s",status="done"} 1`, a.name)
+		want := fmt.Sprintf(`martsync_run_status{status="done",sync="%s"} 1`, a.name)
 		if !strings.Contains(metrics, want) {
 			s.t.Errorf("metrics lack %s\n%s", want, metrics)
 		}
 		if n := len(s.runs(a.name)); n != runs {
 			s.t.Errorf("%s: %d runs, want %d however often it was interrupted", a.name, n, runs)
 		}
+	}
+}
+
+// documented compares the names of the metrics with those that docs/metrics.md lists.
+func documented(t *testing.T, metrics string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(pattern, text string) (all []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			all = append(all, m[1])
+		}
+		slices.Sort(all)
+		return all
+	}
+	listed, told := names("(?m)^\\| `([a-z_]+)` \\|", string(text)), names(`(?m)^# TYPE ([a-z_]+) `, metrics)
+	if diff := cmp.Diff(listed, told); diff != "" {
+		t.Errorf("names (-docs/metrics.md +told)\n%s", diff)
 	}
 }
 
