@@ -106,6 +106,12 @@ func fileKey(ref string) string {
 // brought so far is taken back.
 func (t *exportTask) file(ctx context.Context, ref string) error {
 	s := t.state
+	// Asked now, since a download holds one of the account's few places for as long as it is open: if all of them were
+	// held by downloads that ask for the zone, none would come to an end.
+	zone, err := t.jobZone(ctx)
+	if err != nil {
+		return err
+	}
 	resp, calls, err := t.src.client.download(ctx, "download "+t.noun+" export", ref)
 	t.count(0, 0, calls)
 	switch {
@@ -115,7 +121,7 @@ func (t *exportTask) file(ctx context.Context, ref string) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	f := &fileReader{task: t, resp: resp}
+	f := &fileReader{task: t, resp: resp, zone: zone}
 	if t.keep != nil {
 		f.keeps, f.name = true, fileName(s.job(), slices.Index(t.refs, ref), len(t.refs))
 	}

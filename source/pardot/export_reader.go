@@ -17,6 +17,7 @@ import (
 type fileReader struct {
 	task   *exportTask
 	resp   *http.Response
+	zone   *zone // of the naive times in it
 	n      int64 // rows, good or bad
 	bad    int64
 	sent   bool  // some of them have been handed over
@@ -77,14 +78,8 @@ func (f *fileReader) rows(ctx context.Context) error {
 	t := f.task
 	passes := t.passes()
 	table := fileTable{
-		columns: t.columns, bin: t.bin, deletes: t.deletes, job: t.state.job(), flags: t.flags, keeps: f.keeps,
+		columns: t.columns, zone: f.zone, bin: t.bin, deletes: t.deletes, job: t.state.job(), flags: t.flags, keeps: f.keeps,
 		apart: slices.ContainsFunc(passes, func(p pass) bool { return p.deleted }), binned: passes[t.state.Pass].deleted,
-	}
-	if t.version == v4 {
-		var err error
-		if table.zone, err = t.jobZone(ctx); err != nil {
-			return err
-		}
 	}
 	r := bufio.NewReaderSize(f, headerMost)
 	line, header, err := f.header(r)

@@ -1,6 +1,7 @@
 package pardot
 
 import (
+	"context"
 	"iter"
 	"net/http"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/martsync/martsync/destination/memory"
+	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/pardot/pardotsim"
 )
@@ -234,3 +237,30 @@ func TestX07TheZoneChangesWhileAJobWaits(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A download holds a place among the account's calls for as long as it is open. With one place, nothing else may be
+// asked in the meantime, such as a zone that has become old: it would never be answered.
+func TestDownloadsAskNothingElse(t *testing.T) {
+	l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 30}})
+	l.streams = []string{"visitor_activities"}
+	var s *source
+	downloads := 0
+	l.transport = func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if strings.Contains(r.URL.Path, "/export/") && strings.Contains(r.URL.Path, "download") {
+				downloads++
+				s.zones.Drop()
+			}
+			return resp, err
+		})
+	}
+	s = l.open(t, byJobs("v4", l.streams...), func(c *Config) { c.Limits.Concurrent = 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := pipeline.Run(ctx, &pipeline.Sync{Name: "lab", Source: s, Destination: memory.New(l.storage), Streams: l.streams, State: l.state, Clock: l.clock})
+	if err != nil || !out.Done || downloads == 0 {
+		t.Fatalf("done %v after %d downloads, %v", out.Done, downloads, err)
+	}
+	l.compare(t, s)
+}
