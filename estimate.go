@@ -53,4 +53,16 @@ type Cost struct {
 type Share struct {
 	Name  string `json:"name"`  // of a column, or of a kind of record
 	Bytes int64  `json:"bytes"` // of all that would be read
+
+	// Omit is the line of the source's configuration that leaves it out: "activities.exclude: [1]". "": there is none.
+	Omit string `json:"omit,omitempty"`
+}
+
+// An Allower is a Meter whose configuration lets it take only a part of the account's limits.
+type Allower interface {
+	Meter
+
+	// Allowances tells how much of each limit the source may take a day, by the names of its Usage. Limits of which
+	// it may take everything are left out. It makes no call.
+	Allowances() []Cost
 }

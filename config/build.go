@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -27,6 +26,7 @@ type syncOptions struct {
 	Exclude     patterns          `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
 	Raw         location          `yaml:"raw" jsonschema:"description=Where what the vendor sends is kept as it came: s3://bucket/prefix or a folder; or a mapping with url or path and s3. martsync replay makes tables from it again.,example=s3://my-bucket/raw"`
 	Schedule    string            `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
+	LateAfter   time.Duration     `yaml:"late_after" jsonschema:"description=How long after its last success a sync is late. Without it: when a time of its schedule has passed by 6 hours (or by the time to the next one if that is shorter).,example=26h"`
 	Timezone    string            `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
 }
 
@@ -43,7 +43,7 @@ type startTableOptions struct {
 const startTable = "table"
 
 var (
-	topKeys  = []string{"version", "state", "sources", "destinations", "syncs"}
+	topKeys  = []string{"version", "state", "sources", "destinations", "syncs", "alerts", "prices"}
 	namePart = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 )
 
@@ -73,13 +73,8 @@ func build(root *node, file string, env lookup, o Options, p *problems) *Config 
 	} else {
 		p.add(&Problem{Message: "version is missing", Hint: "Begin the file with version: 1."})
 	}
-	if n := root.member("state"); n != nil {
-		d.decode(n, reflect.ValueOf(&c.State).Elem(), "state")
-	}
-	c.State = cmp.Or(c.State, ".martsync")
-	if !filepath.IsAbs(c.State) {
-		c.State = filepath.Join(env.dir, c.State)
-	}
+	c.State = buildState(d, root, env)
+	c.Prices = buildPrices(d, root)
 
 	for _, e := range members(d, root, "sources") {
 		connector, options, ok := connectorOf(d, e, "source", o.Sources, func(s martsync.SourceConnector) (string, func() any) { return s.Name, s.NewConfig }, env)
@@ -100,6 +95,7 @@ func build(root *node, file string, env lookup, o Options, p *problems) *Config 
 			}
 		}
 	}
+	c.buildAlerts(d, root, o.Alerts, env)
 	return c
 }
 
@@ -179,7 +175,7 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 	}
 	before := len(p.found)
 	d.decode(n, reflect.ValueOf(&o).Elem(), what)
-	s := Sync{Name: o.Name, Schema: o.Schema, Location: time.UTC, Streams: o.Streams, Exclude: o.Exclude}
+	s := Sync{Name: o.Name, Schema: o.Schema, Location: time.UTC, Streams: o.Streams, Exclude: o.Exclude, LateAfter: o.LateAfter}
 
 	switch {
 	case o.Name == "":
@@ -200,7 +196,7 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 		}
 	}
 	s.StartTable = c.buildStartTable(d, root, n, &o, &s, what)
-	s.Raw = buildRaw(d, n, &o, env)
+	s.Raw = buildPlace(d, n, "raw", "raw of sync "+o.Name, o.Raw, env)
 	if o.Start != "" && s.StartTable == nil {
 		var err error
 		if s.Start, err = ParseTime(o.Start, time.Time{}, s.Location); err != nil {

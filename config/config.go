@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/plan"
 	"github.com/martsync/martsync/schedule"
 )
 
@@ -27,10 +28,14 @@ const (
 type Options struct {
 	Sources      []martsync.SourceConnector
 	Destinations []martsync.DestinationConnector
+	Alerts       []AlertType
 
 	// Getenv looks a variable up in the environment; "" counts as not set. The file .env
 	// beside the configuration is asked after it. Nil: an empty environment.
 	Getenv func(string) string
+
+	// Secrets are the stores that references to secrets may name, by scheme: "aws-ssm".
+	Secrets map[string]SecretStore
 
 	// Set overrides single values: "destinations.mart.path=/data/mart.duckdb". The elements
 	// of syncs are named by their name.
@@ -41,10 +46,12 @@ type Options struct {
 // to secrets not yet followed.
 type Config struct {
 	Path         string // of the file, as given
-	State        string // folder for progress, leases and runs
+	State        *Place // for progress, leases and runs
 	Sources      []Source
 	Destinations []Destination
 	Syncs        []Sync
+	Alerts       []Alert
+	Prices       plan.Prices // for martsync plan
 }
 
 // A Source is a configured source that has not been opened.
@@ -73,8 +80,9 @@ type Sync struct {
 	StartTable  *StartTable        // where streams begin instead; nil: at Start
 	Streams     []string           // patterns; empty: all
 	Exclude     []string           // patterns
-	Raw         *Raw               // where what the vendor sends is kept; nil: nowhere
+	Raw         *Place             // where what the vendor sends is kept; nil: nowhere
 	Schedule    *schedule.Schedule // when to run; nil: when somebody says so
+	LateAfter   time.Duration      // how long after its last success it is late; zero: when its schedule says so
 	Location    *time.Location     // of Schedule and Start; UTC if none was given
 }
 
@@ -102,10 +110,7 @@ func Load(path string, o Options) (*Config, error) {
 		return nil, &martsync.Error{Kind: martsync.Config, Op: op, Err: err}
 	}
 	dir := filepath.Dir(path)
-	env := lookup{getenv: o.Getenv, dir: dir}
-	if env.getenv == nil {
-		env.getenv = func(string) string { return "" }
-	}
+	env := lookup{getenv: o.environment(), dir: dir, secrets: o.Secrets}
 	dotenv := filepath.Join(dir, ".env")
 	if data, err := os.ReadFile(dotenv); err == nil {
 		if env.file, err = parseDotenv(data); err != nil {
@@ -133,23 +138,20 @@ func parse(path string, text []byte, env lookup, o Options) (*Config, error) {
 	return c, nil
 }
 
-// secretHint says what a secret can be.
-const secretHint = "A secret is the text itself, ${VARIABLE}, or a reference: env:NAME or file:/path."
-
 // Open opens the source: it follows references to secrets and hands the options over.
 func (s Source) Open(ctx context.Context, env martsync.Env) (martsync.Source, error) {
-	options, err := resolveSecrets(s.Options, s.lookup)
+	options, err := resolveSecrets(ctx, s.Options, s.lookup)
 	if err != nil {
-		return nil, &martsync.Error{Kind: martsync.Config, Op: "open source " + s.Name, Err: err, Hint: secretHint}
+		return nil, secretError("open source "+s.Name, err)
 	}
 	return s.Connector.Open(ctx, options, env)
 }
 
 // Open opens the destination for one namespace.
 func (d Destination) Open(ctx context.Context, namespace string, env martsync.Env) (martsync.Destination, error) {
-	options, err := resolveSecrets(d.Options, d.lookup)
+	options, err := resolveSecrets(ctx, d.Options, d.lookup)
 	if err != nil {
-		return nil, &martsync.Error{Kind: martsync.Config, Op: "open destination " + d.Name, Err: err, Hint: secretHint}
+		return nil, secretError("open destination "+d.Name, err)
 	}
 	return d.Connector.Open(ctx, options, namespace, env)
 }

@@ -120,7 +120,7 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := c.State, filepath.Join(dir, ".martsync"); got != want {
+	if got, want := c.State.String(), filepath.Join(dir, ".martsync"); got != want {
 		t.Errorf("state folder: got %s, want %s", got, want)
 	}
 	first, err := c.FindSync("all")
@@ -373,7 +373,7 @@ func TestReferences(t *testing.T) {
 	for _, tc := range []struct{ name, secret, wantErr string }{
 		{"variable", "env:NOT_THERE", "open source web: client_secret: variable NOT_THERE, which env:NOT_THERE names, is not set"},
 		{"no file", "file:/nowhere/secret", "open source web: client_secret: follow file:/nowhere/secret: open /nowhere/secret: no such file or directory"},
-		{"later", "aws-ssm:/martsync/secret", "open source web: client_secret: this build cannot follow aws-ssm: references"},
+		{"later", "aws-ssm:/martsync/secret", "open source web: client_secret: this program cannot follow aws-ssm: references"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, t.TempDir(), FileName, strings.NewReplacer("${SHOP_SECRET}", tc.secret, "${CALLS}", "1").Replace(good))

@@ -11,6 +11,8 @@ type lookup struct {
 	getenv func(string) string
 	file   map[string]string
 	dir    string // relative paths start here
+
+	secrets map[string]SecretStore
 }
 
 func (l lookup) get(name string) string {

@@ -1,12 +1,12 @@
 package config
 
 import (
+	"context"
 	"path/filepath"
 	"reflect"
 
 	"github.com/invopop/jsonschema"
 
-	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/blob"
 )
 
@@ -33,47 +33,62 @@ func locationSchema() *jsonschema.Schema {
 	}}
 }
 
-// A Raw says where a sync keeps what the vendor sends.
-type Raw struct {
+// A Place is a bucket or a folder that the configuration names.
+type Place struct {
+	what   string // is kept there: "state"
 	place  location
 	lookup lookup
-	sync   string
 }
 
 // String says where that is, for people.
-func (r *Raw) String() string {
-	if r.place.URL != "" {
-		return r.place.URL
+func (p *Place) String() string {
+	if p.place.URL != "" {
+		return p.place.URL
 	}
-	return r.place.Path
+	return p.place.Path
 }
 
 // Location follows references to secrets and returns where objects are kept.
-func (r *Raw) Location() (blob.Location, error) {
-	resolved, err := resolveSecrets(r.place, r.lookup)
+func (p *Place) Location(ctx context.Context) (blob.Location, error) {
+	resolved, err := resolveSecrets(ctx, p.place, p.lookup)
 	if err != nil {
-		return blob.Location{}, &martsync.Error{Kind: martsync.Config, Op: "open raw of sync " + r.sync, Err: err, Hint: secretHint}
+		return blob.Location{}, secretError("open "+p.what, err)
 	}
 	return resolved.(location).Location, nil //nolint:forcetypeassert // it returns what it was given
 }
 
-// buildRaw reads the key raw of a sync.
-func buildRaw(d *decoder, n *node, o *syncOptions, env lookup) *Raw {
-	m := n.member("raw")
+// buildPlace checks a location that was read from the key of n. Without one there is no place.
+func buildPlace(d *decoder, n *node, key, what string, place location, env lookup) *Place {
+	m := n.member(key)
 	if m == nil || m.kind == null {
 		return nil
 	}
-	l := &o.Raw.Location
+	l := &place.Location
 	switch {
 	case l.URL == "" && l.Path == "":
-		d.problems.at(m, "Write raw: s3://bucket/prefix, or raw: and a folder.", "raw names no place")
+		d.problems.at(m, "Write "+key+": s3://bucket/prefix, or "+key+": and a folder.", "%s names no place", key)
 		return nil
 	case l.URL != "" && l.Path != "":
-		d.problems.at(m, "Remove one of them.", "raw has both url and path")
+		d.problems.at(m, "Remove one of them.", "%s has both url and path", key)
 		return nil
 	}
 	if l.Path != "" && !filepath.IsAbs(l.Path) && !blob.IsAddress(l.Path) {
 		l.Path = filepath.Join(env.dir, l.Path)
 	}
-	return &Raw{place: o.Raw, lookup: env, sync: o.Name}
+	return &Place{what: what, place: place, lookup: env}
+}
+
+// defaultState is the folder for state that nobody has named.
+const defaultState = ".martsync"
+
+// buildState reads the key state. There is always a place for it.
+func buildState(d *decoder, root *node, env lookup) *Place {
+	var place location
+	n := root.member("state")
+	if n == nil || n.kind == null || n.kind == scalar && n.text == "" {
+		place.Path = filepath.Join(env.dir, defaultState)
+		return &Place{what: "state", place: place, lookup: env}
+	}
+	d.decode(n, reflect.ValueOf(&place).Elem(), "state")
+	return buildPlace(d, root, "state", "state", place, env)
 }

@@ -69,7 +69,7 @@ func TestRaw(t *testing.T) {
 			if tc.want.Path != "" && !filepath.IsAbs(tc.want.Path) {
 				tc.want.Path = filepath.Join(filepath.Dir(path), tc.want.Path)
 			}
-			got, err := r.Location()
+			got, err := r.Location(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,6 +78,62 @@ func TestRaw(t *testing.T) {
 			}
 			if strings.Contains(r.String(), "hidden") {
 				t.Errorf("%q shows a secret", r)
+			}
+		})
+	}
+}
+
+func TestState(t *testing.T) {
+	bucket := blob.Location{URL: "s3://mart/state"}
+	for name, tc := range map[string]struct {
+		state   string
+		env     string // MARTSYNC_STATE
+		want    blob.Location
+		wantErr string // "": none
+	}{
+		"none":                   {"", "", blob.Location{Path: ".martsync"}, ""},
+		"empty":                  {"state:", "", blob.Location{Path: ".martsync"}, ""},
+		"empty text":             {`state: ""`, "", blob.Location{Path: ".martsync"}, ""},
+		"folder":                 {"state: progress", "", blob.Location{Path: "progress"}, ""},
+		"absolute folder":        {"state: /var/lib/martsync", "", blob.Location{Path: "/var/lib/martsync"}, ""},
+		"bucket":                 {"state: s3://mart/state", "", bucket, ""},
+		"folder's address":       {"state: file:///var/lib/martsync", "", blob.Location{URL: "file:///var/lib/martsync"}, ""},
+		"mapping":                {"state: {url: s3://mart/state, s3: {region: eu-central-1, secret_access_key: \"env:KEY\"}}", "", blob.Location{URL: "s3://mart/state", S3: blob.S3Options{Region: "eu-central-1", SecretAccessKey: "hidden"}}, ""},
+		"mapping, folder":        {"state: {path: progress}", "", blob.Location{Path: "progress"}, ""},
+		"environment":            {"state: progress", "s3://mart/state", bucket, ""},
+		"environment, of bucket": {"state: {url: s3://other}", "elsewhere", blob.Location{Path: "elsewhere"}, ""},
+		"mistyped":               {"state: s3:/mart/state", "", blob.Location{URL: "s3:/mart/state"}, ""}, // no folder; Open refuses it
+		"both":                   {"state: {path: progress, url: s3://mart}", "", blob.Location{}, "state has both url and path"},
+		"neither":                {"state: {s3: {region: x}}", "", blob.Location{}, "state names no place"},
+		"unknown key":            {"state: {bucket: mart}", "", blob.Location{}, `unknown key "bucket"`},
+		"a list":                 {"state: [a, b]", "", blob.Location{}, "must be"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, t.TempDir(), FileName, strings.Replace(good, "version: 1\n", "version: 1\n"+tc.state+"\n", 1))
+			o := connectors(new([]any))
+			o.Getenv = environment("SHOP_SECRET", "x", "CALLS", "1", "TOKEN", "x", "KEY", "hidden", "MARTSYNC_STATE", tc.env)
+			c, err := Load(path, o)
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("got %v, want an error with %q", err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tc.want.Path != "" && !filepath.IsAbs(tc.want.Path) {
+				tc.want.Path = filepath.Join(filepath.Dir(path), tc.want.Path)
+			}
+			got, err := c.State.Location(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if s := c.State.String(); s != tc.want.URL+tc.want.Path {
+				t.Errorf("String: got %q", s)
 			}
 		})
 	}

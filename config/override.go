@@ -10,7 +10,7 @@ import (
 
 // override replaces values of the file by those of the environment, and these by those of
 // flags. In the environment option KEY of source NAME is MARTSYNC_SOURCES_NAME_KEY, and
-// likewise for destinations; the folder for state is MARTSYNC_STATE. Lists are separated by commas.
+// likewise for destinations; the place for state is MARTSYNC_STATE. Lists are separated by commas.
 func override(root *node, env lookup, o Options, p *problems) {
 	fromEnv := func(n *node, key, variable string) {
 		if value := env.get(variable); value != "" {

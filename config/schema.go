@@ -11,9 +11,9 @@ import (
 	"github.com/martsync/martsync"
 )
 
-// JSONSchema returns the JSON Schema of the file, with the options of the given connectors,
+// JSONSchema returns the JSON Schema of the file, with the options of the given connectors and alerts,
 // for editors that check and complete YAML.
-func JSONSchema(sources []martsync.SourceConnector, destinations []martsync.DestinationConnector) ([]byte, error) {
+func JSONSchema(sources []martsync.SourceConnector, destinations []martsync.DestinationConnector, alerts ...AlertType) ([]byte, error) {
 	var sourceTypes, destinationTypes []*jsonschema.Schema
 	for _, c := range sources {
 		sourceTypes = append(sourceTypes, connectorSchema(c.Name, c.Title, c.NewConfig()))
@@ -23,14 +23,21 @@ func JSONSchema(sources []martsync.SourceConnector, destinations []martsync.Dest
 	}
 	top := jsonschema.NewProperties()
 	top.Set("version", &jsonschema.Schema{Const: Version, Description: "The version of this file's shape."})
-	top.Set("state", &jsonschema.Schema{
-		Type: "string", Default: ".martsync",
-		Description: "Folder for progress between commits, leases and the record of runs, relative to this file.",
-	})
+	state := locationSchema()
+	state.Default = defaultState
+	state.Description = "Where progress between commits, leases and the record of runs are kept: a folder, relative to this file, or s3://bucket/prefix; or a mapping with url or path and s3."
+	top.Set("state", state)
 	top.Set("sources", named("What to read, by name.", sourceTypes))
 	top.Set("destinations", named("Where to write, by name.", destinationTypes))
 	top.Set("syncs", &jsonschema.Schema{
 		Type: "array", Items: reflectSchema(syncOptions{}), Description: "What to copy from where to where.",
+	})
+	if len(alerts) > 0 {
+		top.Set("alerts", alertsSchema(alerts))
+	}
+	top.Set("prices", &jsonschema.Schema{
+		OneOf:       []*jsonschema.Schema{reflectSchema(priceOptions{})},
+		Description: "What things cost, for martsync plan. What is left out is as martsync plan shows it.",
 	})
 	root := &jsonschema.Schema{
 		Version: jsonschema.Version, Title: FileName, Type: "object", Properties: top,

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,21 +12,45 @@ import (
 	"github.com/martsync/martsync"
 )
 
+// A SecretStore gives the secret that a reference names: what stands after the scheme and its colon. It is
+// asked each time a connector is opened, from several goroutines. Its errors hold no secret.
+type SecretStore func(ctx context.Context, name string) (martsync.Secret, error)
+
+// Stores outside of this machine that references may name, whether Options.Secrets has them or not: without it
+// such a reference must not be taken for the secret itself.
+func isStore(scheme string) bool { return scheme == "aws-ssm" || scheme == "aws-secretsmanager" }
+
+// secretHint says what a secret can be.
+const secretHint = "A secret is the text itself, ${VARIABLE}, or a reference: env:NAME, file:/path, aws-ssm:/name or aws-secretsmanager:name#key."
+
+// secretError is that of following the references below op. Who must act, and how, is for the store to say if it
+// was one that failed.
+func secretError(op string, err error) error {
+	e := &martsync.Error{Kind: martsync.Config, Op: op, Err: err, Hint: secretHint}
+	if stored, ok := errors.AsType[*martsync.Error](err); ok {
+		e.Kind, e.After = stored.Kind, stored.After
+		if hint := martsync.HintOf(stored); hint != "" || e.Kind.Waits() {
+			e.Hint = hint
+		}
+	}
+	return e
+}
+
 var secretType = reflect.TypeFor[martsync.Secret]()
 
 // resolveSecrets returns a copy of options in which references to secrets are replaced by
 // what they point to. It is called when a connector is opened, not before, so that commands
 // which need no secret ask for none.
-func resolveSecrets(options any, env lookup) (any, error) {
+func resolveSecrets(ctx context.Context, options any, env lookup) (any, error) {
 	v := reflect.ValueOf(options)
-	resolved, err := resolveValue(v, env)
+	resolved, err := resolveValue(ctx, v, env)
 	if err != nil {
 		return nil, err
 	}
 	return resolved.Interface(), nil
 }
 
-func resolveValue(v reflect.Value, env lookup) (reflect.Value, error) {
+func resolveValue(ctx context.Context, v reflect.Value, env lookup) (reflect.Value, error) {
 	if !holdsSecret(v.Type(), nil) {
 		return v, nil
 	}
@@ -32,14 +58,14 @@ func resolveValue(v reflect.Value, env lookup) (reflect.Value, error) {
 	out.Set(v)
 	switch v.Kind() {
 	case reflect.String:
-		text, err := follow(v.String(), env)
+		text, err := follow(ctx, v.String(), env)
 		out.SetString(text)
 		return out, err
 	case reflect.Pointer:
 		if v.IsNil() {
 			return v, nil
 		}
-		elem, err := resolveValue(v.Elem(), env)
+		elem, err := resolveValue(ctx, v.Elem(), env)
 		out.Set(reflect.New(v.Type().Elem()))
 		out.Elem().Set(elem)
 		return out, err
@@ -48,7 +74,7 @@ func resolveValue(v reflect.Value, env lookup) (reflect.Value, error) {
 			if !v.Type().Field(i).IsExported() {
 				continue
 			}
-			field, err := resolveValue(v.Field(i), env)
+			field, err := resolveValue(ctx, v.Field(i), env)
 			if err != nil {
 				return out, fmt.Errorf("%s: %w", optionName(v.Type().Field(i)), err)
 			}
@@ -57,7 +83,7 @@ func resolveValue(v reflect.Value, env lookup) (reflect.Value, error) {
 	case reflect.Slice:
 		out.Set(reflect.MakeSlice(v.Type(), v.Len(), v.Len()))
 		for i := range v.Len() {
-			item, err := resolveValue(v.Index(i), env)
+			item, err := resolveValue(ctx, v.Index(i), env)
 			if err != nil {
 				return out, err
 			}
@@ -66,7 +92,7 @@ func resolveValue(v reflect.Value, env lookup) (reflect.Value, error) {
 	case reflect.Map:
 		out.Set(reflect.MakeMap(v.Type()))
 		for _, key := range v.MapKeys() {
-			item, err := resolveValue(v.MapIndex(key), env)
+			item, err := resolveValue(ctx, v.MapIndex(key), env)
 			if err != nil {
 				return out, err
 			}
@@ -104,7 +130,7 @@ func holdsSecret(t reflect.Type, seen []reflect.Type) bool {
 
 // follow returns what a secret's text stands for: the text itself, or what a reference
 // points to. "literal:" before a text keeps it from being a reference.
-func follow(text string, env lookup) (string, error) {
+func follow(ctx context.Context, text string, env lookup) (string, error) {
 	scheme, rest, found := strings.Cut(text, ":")
 	if !found {
 		return text, nil
@@ -131,12 +157,16 @@ func follow(text string, env lookup) (string, error) {
 			return "", fmt.Errorf("follow file:%s: the file is empty", rest)
 		}
 		return value, nil
-	case "aws-ssm", "aws-secretsmanager":
+	}
+	if ask := env.secrets[scheme]; ask != nil {
+		secret, err := ask(ctx, rest)
+		return secret.Reveal(), err
+	}
+	if isStore(scheme) {
 		return "", &martsync.Error{
-			Kind: martsync.Config, Err: fmt.Errorf("this build cannot follow %s: references", scheme),
+			Kind: martsync.Config, Err: fmt.Errorf("this program cannot follow %s: references", scheme),
 			Hint: "Put the secret into an environment variable (env:NAME) or a file (file:/path).",
 		}
-	default:
-		return text, nil
 	}
+	return text, nil
 }

@@ -66,8 +66,13 @@ type engine struct {
 	observing sync.Mutex // serializes Observe
 }
 
-func advance(ctx context.Context, s *Sync, list *listing) (Outcome, error) {
+func advance(ctx context.Context, s *Sync, list *listing) (out Outcome, err error) {
 	e := &engine{Sync: *s, began: s.Clock.Now()}
+	defer func() {
+		if e.Ended != nil {
+			e.Ended(context.WithoutCancel(ctx), e.run, err)
+		}
+	}()
 	if err := e.prepare(); err != nil {
 		return Outcome{}, err
 	}
@@ -86,7 +91,7 @@ func advance(ctx context.Context, s *Sync, list *listing) (Outcome, error) {
 		return Outcome{}, e.wrap(err)
 	}
 	usage := e.usage()
-	out, err := e.advance(ctx, list)
+	out, err = e.advance(ctx, list)
 	e.finish(ctx, &out, err, usage)
 	return out, err
 }

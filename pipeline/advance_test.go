@@ -202,6 +202,28 @@ func TestBudget(t *testing.T) {
 			t.Errorf("got %+v, %v after %v, want a return at once", out, err, f.clock.Now().Sub(began))
 		}
 	})
+	t.Run("patience", func(t *testing.T) {
+		pauses := []time.Duration{time.Minute, 3 * time.Minute, time.Minute}
+		s := plainStream("s", nil)
+		s.script = func(martsync.Cursor) []any {
+			if len(pauses) == 0 {
+				return []any{batch("1", 1)}
+			}
+			pause := pauses[0]
+			pauses = pauses[1:]
+			return []any{failure(martsync.Pending, pause)}
+		}
+		f := newFixture(t, s)
+		f.sync.Patience = 2 * time.Minute
+		began := f.clock.Now()
+		out, err := f.run()
+		if slept := f.clock.Now().Sub(began); err != nil || out.Done || slept != time.Minute || !out.WakeAt.Equal(began.Add(4*time.Minute)) {
+			t.Errorf("got %+v, %v after %v, want a return after the first wait and before the second", out, err, slept)
+		}
+		f.clock.Advance(3 * time.Minute)
+		f.mustRun()
+		f.want("s", 1)
+	})
 	t.Run("stop in the middle of a file stages, a destination that cannot goes on", func(t *testing.T) {
 		for _, canStage := range []bool{true, false} {
 			stop := make(chan struct{})

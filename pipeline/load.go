@@ -198,6 +198,7 @@ func (l *loader) noteChanges(ctx context.Context) {
 		}
 		l.Log.InfoContext(ctx, "schema changed", "stream", l.schema.Stream, "change", message)
 		l.rows.log = append(l.rows.log, l.entry("schema", true, message))
+		l.update(l.task, func(st *runlog.Stream) { st.AddChange(message) })
 	}
 	l.progress.Missing = missing
 }

@@ -8,6 +8,7 @@
 package pipeline
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -46,11 +47,17 @@ type Sync struct {
 	Meter metric.MeterProvider // counts what happens; default: none
 
 	Deadline time.Time       // stop at the next cursor after it; zero: none
+	Patience time.Duration   // the longest wait that Run sits out; zero: any that ends before Deadline
 	Stop     <-chan struct{} // closed: stop at the next cursor; nil: never
 
 	// Observe, if set, is told what happens. It is called from one goroutine at a time and
 	// must return soon.
 	Observe func(Event)
+
+	// Ended, if set, is told how each Advance has ended: with the run as it was saved, nil if it was not taken up, and
+	// the error that Advance returns. The account is free again by then. Ctx is not done, even if the sync was
+	// interrupted.
+	Ended func(ctx context.Context, run *runlog.Run, err error)
 }
 
 // Thresholds say how much may wait for a commit. Whichever is reached first counts; zero

@@ -9,7 +9,7 @@ import (
 
 // Run calls Advance until the sync is done, sleeping in between. It returns early, without
 // an error and with what is left, when Stop is closed or the next wake-up is after the
-// deadline. It takes the account's lease only while it works, so that two syncs can use one
+// deadline or further away than its patience. It takes the account's lease only while it works, so that two syncs can use one
 // account in turns; if the other one is at work when this one wakes, this one waits for it.
 func Run(ctx context.Context, s *Sync) (Outcome, error) {
 	var list listing
@@ -24,10 +24,11 @@ func Run(ctx context.Context, s *Sync) (Outcome, error) {
 		default:
 			begun, last = true, out
 		}
-		if !s.Deadline.IsZero() && !last.WakeAt.Before(s.Deadline) || stopped(s.Stop) {
+		wait := last.WakeAt.Sub(s.Clock.Now())
+		if !s.Deadline.IsZero() && !last.WakeAt.Before(s.Deadline) || s.Patience > 0 && wait > s.Patience || stopped(s.Stop) {
 			return last, nil
 		}
-		if err := sleep(ctx, s.Clock, last.WakeAt.Sub(s.Clock.Now()), s.Stop); err != nil {
+		if err := sleep(ctx, s.Clock, wait, s.Stop); err != nil {
 			return last, err
 		}
 		if stopped(s.Stop) {

@@ -195,6 +195,9 @@ func (l *loader) take(ctx context.Context, b *martsync.Batch) error {
 	l.unit.payload += b.Bytes
 	for _, n := range b.Notes {
 		l.unit.log = append(l.unit.log, l.entry(n.Operation, true, n.Message))
+		if n.Operation == "schema" {
+			l.update(l.task, func(st *runlog.Stream) { st.AddChange(n.Message) })
+		}
 	}
 	if b.Window != nil {
 		if err := l.closeWindow(*b.Window); err != nil {

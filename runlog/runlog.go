@@ -7,6 +7,7 @@
 package runlog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -87,9 +88,20 @@ type Stream struct {
 	Finished    time.Time     `json:"finished,omitzero"`
 	Wake        time.Time     `json:"wake,omitzero"`     // when it can go on
 	Attempts    int           `json:"attempts,omitzero"` // failures in a row that passing time may cure
+	Changes     []string      `json:"changes,omitempty"` // what was done to make the table fit the schema, at most MaxChanges
 	Error       string        `json:"error,omitzero"`
 	Kind        string        `json:"kind,omitzero"`
 	Hint        string        `json:"hint,omitzero"`
+}
+
+// MaxChanges bounds the changes of a table that a run remembers. The log beside the tables has all of them.
+const MaxChanges = 50
+
+// AddChange notes a change of the table that the run has not noted yet: a table is opened anew after each wait.
+func (s *Stream) AddChange(what string) {
+	if len(s.Changes) < MaxChanges && !slices.Contains(s.Changes, what) {
+		s.Changes = append(s.Changes, what)
+	}
 }
 
 // Find returns the entry of the named stream, or nil.

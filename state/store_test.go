@@ -20,6 +20,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/blob/blobtest"
+	"github.com/martsync/martsync/internal/blob/s3test"
 )
 
 // openers make an empty store, and another handle on the same one.
@@ -38,11 +40,23 @@ var openers = map[string]func(t testing.TB) func() Store{
 			return s
 		}
 	},
+	"bucket": func(t testing.TB) func() Store {
+		server := blobtest.NewS3(t)
+		return func() Store { return NewBlob(server.Store("some/state")) }
+	},
+	"folder of objects": func(t testing.TB) func() Store {
+		objects := blobtest.Folder(t)
+		return func() Store { return NewBlob(objects) }
+	},
+	"real bucket": func(t testing.TB) func() Store {
+		server := s3test.NewVersityGW(t)
+		return func() Store { return NewBlob(blobtest.VersityGW(t, server, "some/state")) }
+	},
 }
 
 func eachStore(t *testing.T, test func(t *testing.T, open func() Store)) {
 	for name, opener := range openers {
-		t.Run(name, func(t *testing.T) { test(t, opener(t)) })
+		t.Run(name, func(t *testing.T) { test(t, opener(t)) }) // a real bucket skips itself where there is none
 	}
 }
 

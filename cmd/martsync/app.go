@@ -25,6 +25,8 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/awssecret"
+	"github.com/martsync/martsync/internal/blob"
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/internal/meter"
 	"github.com/martsync/martsync/internal/report"
@@ -49,7 +51,11 @@ type app struct {
 	noInput    bool
 	speed      float64
 
+	client   *http.Client
+	secrets  func() *awssecret.Stores
+	alerts   *alerting       // of the configuration; nil: none was loaded
 	meter    *meter.Registry // of a command whose metrics somebody can ask for; else nil
+	request  string          // of the invocation that this is; for the log
 	lively   bool            // the command's life is worth a log where nobody watches
 	lines    *logWriter
 	cleanups []func() error
@@ -63,6 +69,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	a.lines = &logWriter{to: a.err}
 	root := a.rootCommand()
+	if insideLambda(args, getenv) {
+		args = []string{"lambda"}
+	}
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -120,9 +129,9 @@ func interruptible(cmd *cobra.Command) (context.Context, context.CancelFunc) {
 // those that were not given.
 func (a *app) global(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVarP(&a.configPath, "config", "c", "", "configuration `file` (default martsync.yaml, or MARTSYNC_CONFIG)")
+	f.StringVarP(&a.configPath, "config", "c", "", "configuration `file`, or s3://bucket/key (default martsync.yaml, or MARTSYNC_CONFIG)")
 	f.StringArrayVar(&a.set, "set", nil, "override one value of the configuration, as in destinations.mart.path=/data/mart.duckdb (repeatable)")
-	f.StringVar(&a.state, "state", "", "`folder` for progress and runs (default from the configuration, or MARTSYNC_STATE)")
+	f.StringVar(&a.state, "state", "", "`place` for progress and runs: a folder or s3://bucket/prefix (default from the configuration, or MARTSYNC_STATE)")
 	f.StringVar(&a.logFormat, "log-format", "", "text or json (default text on a terminal, else json; or MARTSYNC_LOG_FORMAT)")
 	f.CountVarP(&a.verbose, "verbose", "v", "log more: -v the life of a sync, -vv the requests")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask anything")
@@ -158,11 +167,28 @@ func usageError(err error, hint string) error {
 	return &martsync.Error{Kind: martsync.Config, Op: "read the command line", Hint: hint, Err: err}
 }
 
-// loadConfig reads the configuration.
-func (a *app) loadConfig() (*config.Config, error) {
-	return config.Load(a.configPath, config.Options{
-		Sources: connectors.Sources(), Destinations: connectors.Destinations(), Getenv: a.getenv, Set: a.set,
-	})
+// loadConfig reads the configuration, from a file or a bucket.
+func (a *app) loadConfig(ctx context.Context) (*config.Config, error) {
+	o := config.Options{
+		Sources: connectors.Sources(), Destinations: connectors.Destinations(), Secrets: a.secretStores(), Alerts: alertTypes(),
+		Getenv: a.getenv, Set: a.set,
+	}
+	c, err := a.loadFrom(ctx, o)
+	if err == nil {
+		a.alerts = &alerting{config: c}
+	}
+	return c, err
+}
+
+func (a *app) loadFrom(ctx context.Context, o config.Options) (*config.Config, error) {
+	if !blob.IsAddress(a.configPath) {
+		return config.Load(a.configPath, o)
+	}
+	text, err := a.fetchConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return config.LoadText(a.configPath, text, o)
 }
 
 // log returns the logger. Lines go to stderr, above the progress if there is one.
@@ -176,7 +202,11 @@ func (a *app) log() *slog.Logger {
 	}
 	options := &slog.HandlerOptions{Level: level}
 	if a.jsonLog() {
-		return slog.New(slog.NewJSONHandler(a.lines, options))
+		log := slog.New(slog.NewJSONHandler(a.lines, options))
+		if a.request != "" {
+			log = log.With("request", a.request)
+		}
+		return log
 	}
 	options.ReplaceAttr = func(_ []string, attr slog.Attr) slog.Attr {
 		if attr.Key == slog.TimeKey {
@@ -195,39 +225,54 @@ func (a *app) jsonLog() bool {
 	return a.logFormat == "json"
 }
 
+// tempPrefix is what the names of temporary folders begin with.
+const tempPrefix = "martsync-"
+
 // connectorEnv is what connectors get of the world. The temporary folder goes with the app.
 func (a *app) connectorEnv() (martsync.Env, error) {
-	dir, err := os.MkdirTemp("", "martsync-")
+	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return martsync.Env{}, fmt.Errorf("make a temporary folder: %w", err)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented
-	transport.MaxIdleConnsPerHost = 16
 	a.cleanups = append(a.cleanups, func() error {
-		transport.CloseIdleConnections()
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove the temporary folder: %w", err)
 		}
 		return nil
 	})
-	client := &http.Client{Transport: transport}
+	return martsync.Env{Log: a.log(), HTTP: a.httpClient(), Clock: a.clock, TempDir: dir}, nil
+}
+
+// httpClient is the one that all of a command shares. Its connections end with the app.
+func (a *app) httpClient() *http.Client {
+	if a.client != nil {
+		return a.client
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // documented
+	transport.MaxIdleConnsPerHost = 16
+	a.cleanups = append(a.cleanups, func() error {
+		transport.CloseIdleConnections()
+		return nil
+	})
+	a.client = &http.Client{Transport: transport}
 	if a.meter != nil {
 		measured, err := meter.Transport(transport, a.meter, a.clock)
 		if err != nil {
-			return martsync.Env{}, err
+			a.log().Warn("requests are not measured", "err", err)
+		} else {
+			a.client.Transport = measured
 		}
-		client.Transport = measured
 	}
 	if a.speed > 1 {
 		// A silent simulator is given up sooner too: its five minutes pass faster.
-		client.Timeout = max(shortSilence, time.Duration(float64(5*time.Minute)/a.speed))
+		a.client.Timeout = max(shortSilence, time.Duration(float64(5*time.Minute)/a.speed))
 	}
-	return martsync.Env{Log: a.log(), HTTP: client, Clock: a.clock, TempDir: dir}, nil
+	return a.client
 }
 
 // openNamed opens the source of the configuration that has this name.
 func (a *app) openNamed(ctx context.Context, name string) (config.Source, martsync.Source, error) {
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return config.Source{}, nil, err
 	}
@@ -272,12 +317,17 @@ func (a *app) openDestination(ctx context.Context, s config.Sync, env martsync.E
 	return s.Destination.Open(ctx, s.Schema, env)
 }
 
-func (a *app) openState(c *config.Config) (state.Store, error) {
-	store, err := state.OpenFolder(c.State)
+// openState opens the place for state. It is nothing that must be closed.
+func (a *app) openState(ctx context.Context, c *config.Config) (state.Store, error) {
+	l, err := c.State.Location(ctx)
+	if err != nil {
+		return nil, err
+	}
+	store, err := state.Open(ctx, l, martsync.Env{Log: a.log(), HTTP: a.httpClient(), Clock: a.clock, TempDir: os.TempDir()})
 	if err != nil {
 		return nil, &martsync.Error{
-			Kind: martsync.Config, Op: "open the state folder " + c.State, Err: err,
-			Hint: "Make it writable, or name another with --state.",
+			Kind: martsync.KindOf(err), Op: "open the state at " + c.State.String(), Err: err,
+			Hint: cmp.Or(martsync.HintOf(err), "Make it writable, or name another with --state."),
 		}
 	}
 	return store, nil

@@ -70,7 +70,7 @@ type auditResult struct {
 }
 
 func (a *app) audit(ctx context.Context, names []string, f auditFlags) error {
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -14,7 +15,7 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, send bool
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Tests the configuration, credentials, permissions and destinations",
@@ -25,10 +26,11 @@ The exit code is that of the worst finding: see martsync --help.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, cancel := interruptible(cmd)
 			defer cancel()
-			return a.check(ctx, asJSON)
+			return a.check(ctx, asJSON, send)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&send, "alert", false, "send a test to everybody who gets alerts")
 	return c
 }
 
@@ -39,8 +41,8 @@ type checked struct {
 	Exit int `json:"exit_code"`
 }
 
-func (a *app) check(ctx context.Context, asJSON bool) error {
-	c, err := a.loadConfig()
+func (a *app) check(ctx context.Context, asJSON, send bool) error {
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 			}, martsync.ExitOK})
 		}
 	}
-	findings = append(findings, a.checkState(c))
+	findings = append(findings, a.checkState(ctx, c))
 	env, err := a.connectorEnv()
 	if err != nil {
 		return err
@@ -73,6 +75,7 @@ func (a *app) check(ctx context.Context, asJSON bool) error {
 			findings = append(findings, a.checkRaw(ctx, s, env))
 		}
 	}
+	findings = append(findings, a.checkAlerts(ctx, c, send, env)...)
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("check: %w", err)
 	}
@@ -115,15 +118,28 @@ func finding(of, subject string, err error) checked {
 	return checked{of, martsync.Finding{Subject: subject, Detail: err.Error(), Hint: martsync.HintOf(err), Err: err}, martsync.KindOf(err).ExitCode()}
 }
 
-func (a *app) checkState(c *config.Config) checked {
-	store, err := a.openState(c)
-	if err == nil {
-		_, err = store.List(context.Background(), "run/")
-	}
+// checkState writes and deletes a document: whether it may be read tells nothing of that.
+func (a *app) checkState(ctx context.Context, c *config.Config) checked {
+	err := func() error {
+		store, err := a.openState(ctx, c)
+		if err != nil {
+			return err
+		}
+		key := "check/" + rand.Text()
+		revision, err := store.Put(ctx, key, []byte("martsync check\n"), "")
+		if err != nil {
+			return err
+		}
+		if _, err := store.List(ctx, "check/"); err != nil {
+			return err
+		}
+		_, err = store.Put(ctx, key, nil, revision)
+		return err
+	}()
 	if err != nil {
-		return finding("configuration", "state folder", err)
+		return finding("configuration", "state", err)
 	}
-	return checked{"configuration", martsync.Finding{Subject: "state folder", OK: true, Detail: c.State}, martsync.ExitOK}
+	return checked{"configuration", martsync.Finding{Subject: "state", OK: true, Detail: c.State.String()}, martsync.ExitOK}
 }
 
 func (a *app) checkSource(ctx context.Context, s config.Source, env martsync.Env) []checked {
@@ -169,7 +185,7 @@ func (a *app) checkDestination(ctx context.Context, c *config.Config, d config.D
 // checkRaw tries whether what the vendor sends can be kept and read again.
 func (a *app) checkRaw(ctx context.Context, s config.Sync, env martsync.Env) checked {
 	of := "raw zone of sync " + s.Name
-	location, err := s.Raw.Location()
+	location, err := s.Raw.Location(ctx)
 	if err != nil {
 		return finding(of, "open", err)
 	}

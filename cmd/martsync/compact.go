@@ -41,7 +41,7 @@ versions until then. What readers see stays the same.`,
 }
 
 func (a *app) compact(ctx context.Context, name string, streams []string, asJSON bool) (err error) {
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ const holdTime = time.Hour
 
 // hold keeps syncs of an account from reading what they could not commit while a command writes to its tables.
 func (a *app) hold(ctx context.Context, c *config.Config, account, command string) (*state.Lease, error) {
-	store, err := a.openState(c)
+	store, err := a.openState(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func (a *app) openSync(ctx context.Context, p plan, store state.Store, env marts
 	}
 	defer func() {
 		if err != nil {
+			a.alertUnopened(ctx, p, store, env, err)
 			err = errors.Join(err, closeOpened())
 		}
 	}()
@@ -61,6 +62,7 @@ func (a *app) openSync(ctx context.Context, p plan, store state.Store, env marts
 		}
 		s.Raw = pipeline.KeepIn(zone.Open)
 	}
+	a.alerted(s, p, store, env)
 	return s, closeOpened, nil
 }
 

@@ -71,7 +71,7 @@ func (a *app) read(ctx context.Context, name, stream string, f readFlags) error 
 	if f.limit < 0 {
 		return usageError(fmt.Errorf("--limit is %d", f.limit), "Use 0 or more.")
 	}
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (f *replayFlags) again(sync string) string {
 
 // openZone opens the raw zone of a sync.
 func (a *app) openZone(ctx context.Context, s config.Sync, account string, env martsync.Env) (*raw.Zone, error) {
-	location, err := s.Raw.Location()
+	location, err := s.Raw.Location(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (a *app) openZone(ctx context.Context, s config.Sync, account string, env m
 
 func (a *app) replay(ctx context.Context, name string, f replayFlags) error {
 	a.lively = true
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) error {
 	if f.list {
 		return a.listRaw(ctx, s, env, f)
 	}
-	store, err := a.openState(c)
+	store, err := a.openState(ctx, c)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (a *app) rootCommand() *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"start", "Getting started:", []*cobra.Command{a.demoCommand(), a.initCommand(), a.checkCommand()}},
-		{"move", "Moving data:", []*cobra.Command{a.streamsCommand(), a.syncCommand(), a.serveCommand(), a.replayCommand(), a.viewsCommand(), a.ddlCommand(), a.adoptCommand(), a.compactCommand()}},
+		{"move", "Moving data:", []*cobra.Command{a.streamsCommand(), a.planCommand(), a.syncCommand(), a.serveCommand(), a.lambdaCommand(), a.replayCommand(), a.viewsCommand(), a.ddlCommand(), a.adoptCommand(), a.compactCommand()}},
 		{"look", "Looking:", []*cobra.Command{a.auditCommand(), a.runsCommand(), a.statusCommand(), a.logsCommand(), a.readCommand(), a.apiCommand()}},
 		{"more", "More:", []*cobra.Command{a.simulateCommand(), a.schemaCommand(), a.completionCommand(), a.versionCommand()}},
 	} {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/alert"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/runlog"
@@ -31,12 +32,12 @@ func (a *app) runsCommand() *cobra.Command {
 }
 
 // history opens the state store and finds the syncs that args name, or all.
-func (a *app) history(args []string) (*config.Config, state.Store, string, error) {
-	c, err := a.loadConfig()
+func (a *app) history(ctx context.Context, args []string) (*config.Config, state.Store, string, error) {
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return nil, nil, "", err
 	}
-	store, err := a.openState(c)
+	store, err := a.openState(ctx, c)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -52,7 +53,7 @@ func (a *app) history(args []string) (*config.Config, state.Store, string, error
 }
 
 func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) error {
-	_, store, name, err := a.history(args)
+	_, store, name, err := a.history(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -60,11 +61,12 @@ func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) e
 	if err != nil {
 		return err
 	}
+	planned := a.plannedFor(ctx, store, runs)
 	if asJSON {
 		if runs == nil {
 			runs = []runlog.Run{}
 		}
-		return a.writeJSON(map[string]any{"runs": runs})
+		return a.writeJSON(map[string]any{"runs": runs, "planned": planned})
 	}
 	if len(runs) == 0 {
 		a.say("There are no runs yet. martsync sync makes one.")
@@ -100,7 +102,10 @@ func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) e
 		t.Add(r.ID, r.Sync, report.Time(r.Start), report.Duration(took(&r, a.clock.Now())), a.status(r.Status),
 			report.Count(int64(len(r.Streams))), report.Count(r.Rows()), report.Count(quarantined), calls(r.Usage), note)
 	}
-	return t.WriteTo(a.out)
+	if err := t.WriteTo(a.out); err != nil {
+		return err
+	}
+	return a.showPlannedRuns(runs, planned)
 }
 
 func took(r *runlog.Run, now time.Time) time.Duration {
@@ -151,7 +156,7 @@ With --max-age the exit code is 75 if a stream was not read to its end within th
 }
 
 func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSON bool) error {
-	c, store, name, err := a.history(args)
+	c, store, name, err := a.history(ctx, args)
 	if err != nil {
 		return err
 	}
@@ -162,8 +167,10 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		}
 	}
 	type syncStatus struct {
-		Sync    string             `json:"sync"`
-		Stale   bool               `json:"stale"`
+		Sync    string          `json:"sync"`
+		Stale   bool            `json:"stale"`
+		Late    *alert.Lateness `json:"late,omitempty"`
+		note    string
 		Streams []runlog.Freshness `json:"streams"`
 	}
 	now := a.clock.Now()
@@ -184,6 +191,9 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		for _, f := range fresh {
 			status.Stale = status.Stale || limit > 0 && f.Phase != runlog.PhaseSkipped && now.Sub(f.LastSuccess) > limit
 		}
+		if status.Late, status.note, err = a.lateNote(ctx, store, s); err != nil {
+			return err
+		}
 		stale = stale || status.Stale
 		all = append(all, status)
 	}
@@ -196,7 +206,17 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 			if err := a.listFreshness(s.Sync, s.Streams, limit); err != nil {
 				return err
 			}
+			if s.note != "" {
+				a.say("%s", a.err.Paint(report.Red, s.note))
+			}
 		}
+	}
+	if len(c.Alerts) > 0 { // whoever looks at a late sync may be the first that runs since
+		env, err := a.connectorEnv()
+		if err != nil {
+			return err
+		}
+		a.alerts.watch(store, env).Look(ctx)
 	}
 	if stale {
 		return exit(martsync.ExitWaiting)
@@ -246,7 +266,7 @@ operation, is in the table _martsync_log at the destination.`,
 }
 
 func (a *app) logs(ctx context.Context, args []string, id string, asJSON bool) error {
-	_, store, name, err := a.history(args)
+	_, store, name, err := a.history(ctx, args)
 	if err != nil {
 		return err
 	}

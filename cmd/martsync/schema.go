@@ -21,7 +21,7 @@ Editors that know YAML check and complete the file with it:
   # yaml-language-server: $schema=martsync.schema.json     (first line of martsync.yaml)`,
 		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			text, err := config.JSONSchema(connectors.Sources(), connectors.Destinations())
+			text, err := config.JSONSchema(connectors.Sources(), connectors.Destinations(), alertTypes()...)
 			if err != nil {
 				return err
 			}

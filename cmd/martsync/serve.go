@@ -21,6 +21,7 @@ import (
 // serveFlags are the flags of martsync serve.
 type serveFlags struct {
 	listen, jitter   string
+	shard            string
 	atOnce, parallel int
 }
 
@@ -50,12 +51,14 @@ GET /healthz tells whether it lives, GET /metrics is for Prometheus.`,
 	fs.StringVar(&f.jitter, "jitter", "1m", "longest `duration` by which a sync begins after its time, always the same for the same time")
 	fs.IntVar(&f.atOnce, "at-once", 4, "`number` of syncs at work at once; each takes memory of its own")
 	fs.IntVar(&f.parallel, "parallel", 0, "`number` of streams at once in each sync (default 4)")
+	shardFlag(fs, &f.shard)
 	return c
 }
 
 func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
+	a.meter = meter.New() // before anything is called that it measures
 	a.lively = true
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -70,12 +73,14 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	a.meter = meter.New()
 	env, err := a.connectorEnv()
 	if err != nil {
 		return err
 	}
-	store, err := a.openState(c)
+	if syncs, err = a.ownSyncs(ctx, c, syncs, f.shard, env); err != nil {
+		return err
+	}
+	store, err := a.openState(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -89,6 +94,7 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	}
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
+	defer a.watchBeside(ctx, store, env)()
 	return a.listenAndRun(ctx, d, f.listen, stop)
 }
 

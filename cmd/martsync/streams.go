@@ -69,7 +69,7 @@ type tableInfo struct {
 }
 
 func (a *app) streams(ctx context.Context, name string, patterns []string, withTables, asJSON bool) error {
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/pipeline"
+	planning "github.com/martsync/martsync/plan"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/state"
 )
@@ -28,6 +29,7 @@ type syncFlags struct {
 	noWait, asJSON   bool
 	since, until     string
 	maxTime          string
+	shard            string
 	parallel         int
 }
 
@@ -44,6 +46,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 		Example: `  martsync sync
   martsync sync marketing --stream leads --stream 'activit*'
   martsync sync --since 7d --backfill
+  martsync sync --shard 1/3                     # on one of three machines
   martsync sync --no-wait || [ $? = 75 ]        # from cron: the next call goes on`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.sync(cmd.Context(), args, f) },
@@ -59,6 +62,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 	fs.StringVar(&f.maxTime, "max-time", "", "stop at the next cursor after this `duration`")
 	fs.IntVar(&f.parallel, "parallel", 0, "`number` of streams at once (default 4)")
 	fs.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	shardFlag(fs, &f.shard)
 	return c
 }
 
@@ -66,12 +70,19 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 // from running; the exit code is the worst.
 func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	a.lively = true
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return err
 	}
 	syncs, err := namedSyncs(c, names)
 	if err != nil {
+		return err
+	}
+	env, err := a.connectorEnv()
+	if err != nil {
+		return err
+	}
+	if syncs, err = a.ownSyncs(ctx, c, syncs, f.shard, env); err != nil {
 		return err
 	}
 	plans := make([]plan, len(syncs))
@@ -80,11 +91,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 			return err
 		}
 	}
-	env, err := a.connectorEnv()
-	if err != nil {
-		return err
-	}
-	store, err := a.openState(c)
+	store, err := a.openState(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -98,6 +105,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	var results []syncResult
 	for _, p := range plans {
 		r, err := a.syncOne(ctx, p, store, env, stop, f.noWait)
+		a.comparePlan(ctx, store, &r)
 		results = append(results, r)
 		if !f.asJSON {
 			a.summary(&r)
@@ -183,6 +191,8 @@ type syncResult struct {
 	Exit    int              `json:"exit_code"`
 	Error   string           `json:"error,omitempty"`
 	Hint    string           `json:"hint,omitempty"`
+
+	Planned *planning.Compared `json:"planned,omitempty"` // what martsync plan said, beside what was used
 
 	again string // the command that goes on; "": martsync sync
 }
@@ -339,6 +349,9 @@ func (a *app) summary(r *syncResult) {
 	}
 	if line := usageLine(r.Usage); line != "" {
 		a.print("  %s", a.out.Paint(report.Dim, "spent: "+line))
+	}
+	if line := r.plannedLine(); line != "" {
+		a.print("  %s", a.out.Paint(report.Dim, line))
 	}
 	if sum.Quarantined > 0 {
 		a.say("%s: %s set aside in the table _martsync_quarantine, each with the reason.",

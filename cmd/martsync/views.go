@@ -78,7 +78,7 @@ type defined struct {
 }
 
 func (a *app) openDefiner(ctx context.Context, name string) (defined, config.Sync, error) {
-	c, err := a.loadConfig()
+	c, err := a.loadConfig(ctx)
 	if err != nil {
 		return defined{}, config.Sync{}, err
 	}

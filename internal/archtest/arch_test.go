@@ -111,7 +111,7 @@ var rules = []rule{
 		return to == "" || strings.HasPrefix(to, "internal/") && to != "internal/connectors"
 	}},
 	{"the engine and its helpers import no connector", func(p string) bool {
-		return slices.Contains([]string{"pipeline", "state", "runlog", "config", "schedule", "daemon"}, strings.SplitN(p, "/", 2)[0]) || strings.HasPrefix(p, "internal/")
+		return slices.Contains([]string{"pipeline", "state", "runlog", "config", "schedule", "daemon", "alert"}, strings.SplitN(p, "/", 2)[0]) || strings.HasPrefix(p, "internal/")
 	}, func(_, to string) bool {
 		return to != "raw" && to != "audit" && !strings.HasPrefix(to, "source/") && !strings.HasPrefix(to, "destination/") && to != "internal/connectors" && !strings.HasPrefix(to, "cmd/") && to != "web"
 	}},
@@ -227,6 +227,8 @@ func TestRules(t *testing.T) {
 		{"pipeline", "source/marketo", false},
 		{"daemon", "state", true},
 		{"daemon", "source/marketo", false},
+		{"alert", "state", true},
+		{"alert", "source/marketo", false},
 		{"internal/truth", "simulate", true},
 		{"internal/truth", "destination/duckdb", false},
 		{"internal/connectors", "source/marketo/marketosim", true},

@@ -3,27 +3,22 @@ package blob
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/aws/smithy-go/logging"
 
 	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/internal/httpx"
+	"github.com/martsync/martsync/internal/awscall"
 )
 
 const (
@@ -51,7 +46,7 @@ func openS3(ctx context.Context, bucket, prefix string, o S3Options, t Tuning, e
 		return nil, configError("open s3://"+bucket, "use a general purpose bucket", "a directory bucket does not list its keys in order, so that the newest commit cannot be found")
 	}
 	load := []func(*config.LoadOptions) error{
-		config.WithLogger(sdkLog{ctx, env.Log}),
+		config.WithLogger(awscall.Log(ctx, env.Log)),
 		config.WithRetryer(func() aws.Retryer {
 			standard := retry.NewStandard(func(r *retry.StandardOptions) {
 				r.MaxAttempts, r.Backoff = attempts, backoff
@@ -75,7 +70,7 @@ func openS3(ctx context.Context, bucket, prefix string, o S3Options, t Tuning, e
 	if err != nil {
 		return nil, loadError(bucket, err)
 	}
-	cfg.HTTPClient = httpClient(env, cfg.HTTPClient)
+	cfg.HTTPClient = awscall.HTTPClient(env, cfg.HTTPClient, patience)
 	if cfg.Region == "" {
 		if o.Endpoint == "" && cfg.BaseEndpoint == nil {
 			return nil, configError("open s3://"+bucket, "set region to the bucket's, for example eu-central-1", "neither the configuration nor the environment names a region")
@@ -129,45 +124,6 @@ func untrusted(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-// httpClient sends the SDK's requests as everything else of ours is sent, and trusts whom the SDK's own
-// client trusts (AWS_CA_BUNDLE). Redirects are errors: the signature holds for one host. The sources of
-// credentials that loading has set up keep the SDK's client, whose timeouts are made for them.
-func httpClient(env martsync.Env, sdk aws.HTTPClient) *http.Client {
-	base, silence := http.DefaultTransport, patience
-	if env.HTTP != nil {
-		if env.HTTP.Transport != nil {
-			base = env.HTTP.Transport
-		}
-		if env.HTTP.Timeout > 0 {
-			silence = env.HTTP.Timeout
-		}
-	}
-	if b, ok := sdk.(*awshttp.BuildableClient); ok {
-		if trusted := b.GetTransport().TLSClientConfig; trusted != nil && trusted.RootCAs != nil {
-			base = trusting(base, trusted.RootCAs)
-		}
-	}
-	return &http.Client{
-		Transport:     httpx.Impatient(base, silence),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// trusting returns a transport that takes servers that the authorities have certified. Of a
-// transport that is not the standard one it can only return the transport itself.
-func trusting(base http.RoundTripper, authorities *x509.CertPool) http.RoundTripper {
-	t, ok := base.(*http.Transport)
-	if !ok {
-		return base
-	}
-	t = t.Clone()
-	if t.TLSClientConfig == nil {
-		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	t.TLSClientConfig.RootCAs = authorities
-	return t
-}
-
 func loadError(bucket string, err error) error {
 	e := &martsync.Error{Kind: martsync.Config, Op: "store: open s3://" + bucket, Err: err}
 	if p, ok := errors.AsType[config.SharedConfigProfileNotExistError](err); ok {
@@ -193,16 +149,4 @@ func (c namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error)
 		return v, &credentialsError{err}
 	}
 	return v, nil
-}
-
-// sdkLog passes on what the SDK has to say. It is for people who look for a fault of the SDK's.
-type sdkLog struct {
-	ctx context.Context //nolint:containedctx // the logger's interface has none
-	log *slog.Logger
-}
-
-func (l sdkLog) Logf(c logging.Classification, format string, v ...any) {
-	if l.log != nil {
-		l.log.DebugContext(l.ctx, fmt.Sprintf(format, v...), "sdk", string(c))
-	}
 }

@@ -46,6 +46,8 @@ type source struct {
 
 	fields cached.Value[[]field]        // of leads
 	types  cached.Value[[]activityType] // of activities
+
+	logs logSamples // of estimates
 }
 
 // Account names the subscription by its Munchkin id.

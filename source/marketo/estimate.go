@@ -1,0 +1,223 @@
+package marketo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/martsync/martsync"
+)
+
+// An extent is how much there is of something.
+type extent struct {
+	rows, bytes float64 // of the export files; negative: not known
+	calls       float64 // it takes page by page
+	basis       martsync.Basis
+	detail      string
+	shares      []martsync.Share
+}
+
+// Estimate tells what reading a stream takes. The vendor counts nothing, so extents come from a few pages of the
+// log of activities spread over the range, from lookups of leads by ids spread over all ids, and from jumps into listings.
+// With sample the activities of a few short ranges are exported too, which takes minutes. What is left over for
+// streams that no other rule knows is the length that listings mostly have.
+func (s *source) Estimate(ctx context.Context, stream string, from martsync.Cursor, span martsync.Span, sample bool) (martsync.Estimate, error) {
+	streams, err := s.Streams(ctx)
+	if err != nil {
+		return martsync.Estimate{}, err
+	}
+	i := slices.IndexFunc(streams, func(st martsync.Stream) bool { return st.Schema().Stream == stream })
+	if i < 0 {
+		return martsync.Estimate{}, fmt.Errorf("marketo: estimate %s: %w", stream, martsync.ErrUnsupported)
+	}
+	e := martsync.Estimate{Stream: stream}
+	switch st := streams[i].(type) {
+	case *rangeStream:
+		err = s.estimateRange(ctx, st, from, span, sample, &e)
+	case *assetStream:
+		err = s.estimateAsset(ctx, st, from, span, &e)
+	case *campaignStream:
+		err = s.estimateCampaigns(ctx, st, &e)
+	case *memberStream:
+		err = s.estimateMembers(ctx, st, from, &e)
+	default:
+		assumeListing(&e)
+	}
+	if err != nil {
+		if martsync.KindOf(err) == martsync.Unavailable {
+			return e, errors.Join(fmt.Errorf("marketo: estimate %s: %w", stream, martsync.ErrUnsupported), err)
+		}
+		return e, err
+	}
+	return e, nil
+}
+
+// Allowances are what the configuration lets the source take a day.
+func (s *source) Allowances() []martsync.Cost {
+	l := s.cfg.Limits
+	// Calls that would leave others less than the reserve are not made either.
+	calls := min(l.DailyCalls, max(1, l.DailyQuota-l.DailyReserve))
+	return []martsync.Cost{
+		{Name: callsName, Unit: "calls", Amount: int64(calls)},
+		{Name: bytesName, Unit: "bytes", Amount: l.exportBytes()},
+	}
+}
+
+// Names of what is spent, as in Usage.
+const (
+	callsName = "API calls"
+	bytesName = "export bytes"
+	jobsName  = "export jobs"
+)
+
+// costs are what something takes of the limits. Each 250 calls take one more, see usageEvery.
+func costs(calls, bytes, jobs float64) []martsync.Cost {
+	calls += math.Floor(calls / usageEvery)
+	var c []martsync.Cost
+	for _, x := range []struct {
+		name, unit string
+		amount     float64
+	}{{callsName, "calls", calls}, {bytesName, "bytes", bytes}, {jobsName, "jobs", jobs}} {
+		if n := whole(x.amount); n > 0 {
+			c = append(c, martsync.Cost{Name: x.name, Unit: x.unit, Amount: n})
+		}
+	}
+	return c
+}
+
+// whole rounds up; -1: not known.
+func whole(x float64) int64 {
+	if x < 0 {
+		return -1
+	}
+	return int64(min(x+0.999, 1e18))
+}
+
+// assumedPages is how long a listing is taken to be that nobody has looked at.
+const assumedPages = 10
+
+func assumeListing(e *martsync.Estimate) {
+	e.Rows, e.Bytes, e.Basis = -1, -1, martsync.Assumed
+	e.Detail = fmt.Sprintf("not looked at: taken for a listing of %d pages", assumedPages)
+	e.Costs = costs(assumedPages, 0, 0)
+}
+
+// estimateRange goes through the parts of a stream as its next run would, and asks how much there is in the range of each.
+func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsync.Cursor, span martsync.Span, sample bool, e *martsync.Estimate) error {
+	r := &run{rangeStream: st, span: span, yield: func(martsync.Batch, error) bool { return true }}
+	r.pos = &position{V: positionVersion, Parts: map[string]*part{}}
+	if from != "" {
+		var err error
+		if r.pos, err = parsePosition(st.schema.Stream, from); err != nil {
+			return err
+		}
+		if r.pos.Parts == nil {
+			r.pos.Parts = map[string]*part{}
+		}
+	}
+	if r.over() {
+		if due, err := r.begin(ctx); err != nil || !due {
+			e.Basis, e.Detail = martsync.Counted, "nothing new is due"
+			return err
+		}
+	}
+	var calls, bytes, jobs float64
+	for i, spec := range st.parts {
+		p := r.pos.Parts[spec.name]
+		if p == nil || p.At >= r.limit() && p.Feed == nil {
+			continue
+		}
+		w := window{From: p.At, To: r.limit()}
+		if err := r.choose(ctx, spec, p); err != nil {
+			return err
+		}
+		x, err := s.extent(ctx, st, spec, p, w, sample)
+		if err != nil {
+			return err
+		}
+		if p.Way == byJob {
+			n, header := float64(r.jobsFor(p, w, x)), 0
+			for _, f := range p.wanted(spec) {
+				header += len(f) + 1
+			}
+			jobs += n
+			calls += n * jobCalls
+			if x.bytes >= 0 {
+				x.bytes += n * float64(header)
+				bytes += x.bytes
+			}
+		} else {
+			calls += max(x.calls, 0) + walkCalls
+		}
+		if i == 0 { // the rows of a stream are those of its first part; the others tell what is gone
+			e.From, e.To = w.From.time(), w.To.time()
+			e.Rows, e.Bytes, e.Basis, e.Detail, e.Shares = whole(x.rows), whole(x.bytes), x.basis, x.detail, x.shares
+		}
+	}
+	e.Costs = costs(calls, bytes, jobs)
+	return nil
+}
+
+// extent finds how much of a part there is in a range.
+func (s *source) extent(ctx context.Context, st *rangeStream, spec *partSpec, p *part, w window, sample bool) (extent, error) {
+	days := w.length().Hours() / 24
+	switch {
+	case p.Way == byJob && p.Pace.Bytes > 0 && !sample:
+		return extent{
+			rows: p.Pace.Rows * days, bytes: p.Pace.Bytes * days, basis: martsync.Sampled,
+			detail: "from what a day has taken so far",
+		}, nil
+	case p.Way == byPage && p.Pace.Calls > 0 && !sample:
+		return extent{
+			rows: p.Pace.Rows * days, bytes: -1, calls: p.Pace.Calls * days, basis: martsync.Sampled,
+			detail: "from what a day has taken so far",
+		}, nil
+	case spec.object == leadObject:
+		return s.leadExtent(ctx, st, w, sample)
+	case spec.pages == nil && sample:
+		return s.exportExtent(ctx, st, spec, w, nil)
+	case spec.pages == nil:
+		return extent{rows: -1, bytes: -1, basis: martsync.Assumed, detail: "only an export tells: add --sample"}, nil
+	}
+	types, err := spec.pages.types(ctx)
+	if err != nil {
+		return extent{}, err
+	}
+	l, err := s.sampleLog(ctx, spec.pages.path, types, w, sample)
+	if err != nil {
+		return extent{}, err
+	}
+	if sample && p.Way == byJob {
+		return s.exportExtent(ctx, st, spec, w, l)
+	}
+	x := l.extent(spec.fields)
+	if p.Way == byPage {
+		x.bytes = l.pageBytes
+	}
+	x.shares = s.typeShares(ctx, l.types)
+	return x, nil
+}
+
+// jobsFor is how many windows a range is exported in: as stepFor cuts them while the pace becomes known.
+func (r *run) jobsFor(p *part, w window, x extent) int {
+	pc, n := p.Pace, 0
+	perDay := 0.0
+	if x.bytes > 0 {
+		perDay = x.bytes / max(w.length().Hours()/24, 1.0/24)
+	}
+	for at := w.From; at < w.To && n < 1_000_000; n++ {
+		step := stepFor(pc, r.src.cfg.Limits.exportBytes())
+		if r.longest > 0 {
+			step = min(step, r.longest)
+		}
+		if p.Step > 0 {
+			step = min(step, p.Step.sub(0))
+		}
+		next := nextWindow(at, w.To, step)
+		pc.observe(next.length(), -1, int64(perDay*next.length().Hours()/24), -1)
+		at = next.To
+	}
+	return n
+}

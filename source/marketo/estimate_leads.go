@@ -1,0 +1,174 @@
+package marketo
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+// How many ids are looked up: between the least and the greatest that the log shows, more of them with sample, and below.
+const (
+	idsAmong, idsAmongMore = 2 * leadPage, 6 * leadPage
+	idsBelow               = leadPage / 4
+)
+
+// leadExtent looks up leads by ids spread over all that there can be. How many exist tells how many leads there are, what
+// they hold how large their rows in a file are, and when they were updated how many fall into the range.
+func (s *source) leadExtent(ctx context.Context, st *rangeStream, w window, sample bool) (extent, error) {
+	least, greatest, err := s.leadIDs(ctx, w, sample)
+	if err != nil {
+		return extent{}, err
+	}
+	if greatest == 0 {
+		return extent{rows: -1, bytes: -1, basis: martsync.Assumed, detail: "the log names no lead, so their number is not known"}, nil
+	}
+	among := idsAmong
+	if sample {
+		among = idsAmongMore
+	}
+	c := &leadCount{all: true, fields: st.parts[0].fields, w: w, bytes: make([]float64, len(st.parts[0].fields))}
+	if err := s.lookUpSpread(ctx, c, 1, least-1, idsBelow); err != nil {
+		return extent{}, err
+	}
+	if err := s.lookUpSpread(ctx, c, least, greatest, among); err != nil {
+		return extent{}, err
+	}
+	x := extent{rows: c.rows, basis: martsync.Sampled, detail: fmt.Sprintf("%d of %d ids that were looked up exist", c.found, c.asked)}
+	if c.all {
+		x.basis = martsync.Counted
+	}
+	var shares []martsync.Share
+	for i := range c.fields {
+		x.bytes += c.bytes[i]
+		shares = append(shares, martsync.Share{Name: st.schema.Columns[i].Name, Bytes: whole(c.bytes[i])})
+	}
+	x.shares = largest(shares)
+	return x, nil
+}
+
+// leadIDs finds the least and the greatest id of leads that the log shows; 0: none. Ids rise with time, so the newest
+// New Lead activities tell the greatest.
+func (s *source) leadIDs(ctx context.Context, w window, sample bool) (least, greatest int64, err error) {
+	types, err := s.wantedTypes(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	l, err := s.sampleLog(ctx, activitiesPath, types, w, sample)
+	if err != nil {
+		return 0, 0, err
+	}
+	least, greatest = l.leads[0], l.leads[1]
+	for _, back := range []time.Duration{time.Hour, 24 * time.Hour, 14 * 24 * time.Hour, 180 * 24 * time.Hour} {
+		reply, err := s.client.do(ctx, request{
+			op: "find the newest leads", method: http.MethodGet, path: "/rest/v1/activities/pagingtoken.json",
+			query: url.Values{"sinceDatetime": {w.To.add(-back).String()}}, optional: true,
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		page, err := s.client.do(ctx, request{
+			op: "find the newest leads", method: http.MethodGet, path: activitiesPath, optional: true,
+			query: url.Values{"nextPageToken": {reply.NextPageToken}, "batchSize": {strconv.Itoa(leadPage)}, "activityTypeIds": {strconv.Itoa(newLead)}},
+		})
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, raw := range page.Result {
+			var a activity
+			if json.Unmarshal(raw, &a) != nil {
+				continue
+			}
+			if id, err := strconv.ParseInt(bare(a.LeadID), 10, 64); err == nil && id > 0 {
+				greatest = max(greatest, id)
+				if least == 0 {
+					least = id
+				}
+			}
+		}
+		if len(page.Result) > 0 {
+			break
+		}
+	}
+	return least, greatest, nil
+}
+
+// newLead is the type of the activity that each lead begins with. Marketo REST API, Activities.
+const newLead = 12
+
+// A leadCount is what lookups have found.
+type leadCount struct {
+	fields []string
+	w      window
+
+	asked, found int
+	all          bool // every id was asked for
+	rows         float64
+	bytes        []float64 // of each field, with the comma behind it
+}
+
+// lookUpSpread asks for n ids spread evenly over the range, and takes those that exist for all of it.
+func (s *source) lookUpSpread(ctx context.Context, c *leadCount, from, to int64, n int) error {
+	size := to - from + 1
+	if size <= 0 {
+		return nil
+	}
+	ids := make([]int64, 0, n)
+	if size <= int64(n) {
+		for id := from; id <= to; id++ {
+			ids = append(ids, id)
+		}
+	} else {
+		c.all = false
+		const golden = 0.6180339887498949 // a shift within each step: ids may have a pattern
+		for i := range n {
+			_, shift := math.Modf(float64(i) * golden)
+			ids = append(ids, from+int64((float64(i)+shift)*float64(size)/float64(n)))
+		}
+		ids = slices.Compact(ids)
+	}
+	times := float64(size) / float64(len(ids))
+	c.asked += len(ids)
+	for part := range slices.Chunk(ids, leadPage) {
+		r := request{op: "look up leads", path: "/rest/v1/leads.json", query: url.Values{
+			"filterType": {"id"}, "filterValues": {join(part)}, "fields": {strings.Join(c.fields, ",")},
+		}}
+		for env, err := range s.client.tokenPages(ctx, r) {
+			if err != nil {
+				return err
+			}
+			for _, raw := range env.Result {
+				c.take(raw, times)
+			}
+		}
+	}
+	return nil
+}
+
+// take counts a lead that stands for so many, if it is one of the range.
+func (c *leadCount) take(raw json.RawMessage, times float64) {
+	var lead map[string]json.RawMessage
+	if json.Unmarshal(raw, &lead) != nil {
+		return
+	}
+	c.found++
+	if at, ok := parseSecond(bare(lead[byUpdate])); ok && (at < c.w.From || at >= c.w.To) {
+		return
+	}
+	c.rows += times
+	for i, f := range c.fields {
+		text := bare(lead[f])
+		if text == "null" {
+			text = ""
+		}
+		c.bytes[i] += float64(csvBytes(text)+1) * times
+	}
+}
