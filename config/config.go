@@ -52,6 +52,7 @@ type Source struct {
 	Name      string
 	Connector martsync.SourceConnector
 	Options   any // what Connector.NewConfig returned, filled
+	columns   *columnOptions
 	lookup    lookup
 }
 
@@ -136,13 +137,18 @@ func parse(path string, text []byte, env lookup, o Options) (*Config, error) {
 // secretHint says what a secret can be.
 const secretHint = "A secret is the text itself, ${VARIABLE}, or a reference: env:NAME or file:/path."
 
-// Open opens the source: it follows references to secrets and hands the options over.
+// Open opens the source: it follows references to secrets, hands the options over, and wraps the source if columns
+// are to be left out or hashed.
 func (s Source) Open(ctx context.Context, env martsync.Env) (martsync.Source, error) {
 	options, err := resolveSecrets(s.Options, s.lookup)
 	if err != nil {
 		return nil, &martsync.Error{Kind: martsync.Config, Op: "open source " + s.Name, Err: err, Hint: secretHint}
 	}
-	return s.Connector.Open(ctx, options, env)
+	source, err := s.Connector.Open(ctx, options, env)
+	if err != nil {
+		return nil, err
+	}
+	return s.protect(source)
 }
 
 // Open opens the destination for one namespace.

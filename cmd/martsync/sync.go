@@ -222,7 +222,7 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 	out, err := run(ctx, s)
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
 	for _, v := range []any{s.Source, s.Destination} {
-		if m, ok := v.(martsync.Meter); ok {
+		if m, ok := martsync.As[martsync.Meter](v); ok {
 			r.Usage = append(r.Usage, m.Usage()...)
 		}
 	}
