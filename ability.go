@@ -82,6 +82,17 @@ type View struct {
 	Where       []Condition  // all must hold
 	Columns     []ViewColumn // what the view shows
 	Distinct    bool
+	Follow      *Follow // shows each record under its former ids, too; excludes Join, Where and Distinct
+}
+
+// A Follow makes a view of records that are merged into each other: it has a row for each id that there ever was, with
+// what is known of the record that it has become in the end. It adds two columns at the beginning: the id, by the name
+// that Key has, and canonical_id, that of the record.
+type Follow struct {
+	Key    string // column of From: its one key
+	Stream string // that tells which record became which
+	Old    string // its column with the id that is no more; its one key
+	New    string // its column with the id of the record that took it in, and may itself have been merged since
 }
 
 // A Join adds a second stream to a view.
