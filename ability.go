@@ -82,6 +82,17 @@ type View struct {
 	Where       []Condition  // all must hold
 	Columns     []ViewColumn // what the view shows
 	Distinct    bool
+	Follow      *Follow // shows each record under its former ids, too; excludes Join, Where and Distinct
+}
+
+// A Follow makes a view of records that are merged into each other: it has a row for each id that there ever was, with
+// what is known of the record that it has become in the end. It adds two columns at the beginning: the id, by the name
+// that Key has, and canonical_id, that of the record.
+type Follow struct {
+	Key    string // column of From: its one key
+	Stream string // that tells which record became which
+	Old    string // its column with the id that is no more; its one key
+	New    string // its column with the id of the record that took it in, and may itself have been merged since
 }
 
 // A Join adds a second stream to a view.
@@ -238,4 +249,49 @@ type Extent struct {
 	Files int   `json:"files"`
 	Rows  int64 `json:"rows"` // versions of rows
 	Bytes int64 `json:"bytes"`
+}
+
+// A Pruner is a Source that can leave columns out of what it asks the vendor for, so that they cost nothing.
+type Pruner interface {
+	// Prune is called before Streams. Columns for which unwanted reports true are not asked for where the vendor
+	// lets one choose, and are not in the schemas then. Whoever calls drops the others.
+	Prune(unwanted func(stream string, c Column) bool)
+}
+
+// An Echoer is a Source whose streams show values of each other's columns, as a log of changes does. Whoever hides a
+// column must hide its echoes, too.
+type Echoer interface {
+	// Echoes lists where values of those columns of a stream for which wanted reports true show in other streams,
+	// or in others of its columns. Columns that Prune has taken out of the schema count.
+	Echoes(ctx context.Context, stream string, wanted func(Column) bool) ([]Echo, error)
+}
+
+// An Echo is a place where values of a column show: members of a JSON column of another stream, in those rows
+// that one of Where matches.
+type Echo struct {
+	Of      Column      // whose values show
+	Stream  string      // where
+	Column  string      // of type JSON: an object
+	Members []string    // of the object; names are compared as they are
+	Where   []EchoMatch // any of them
+}
+
+// An EchoMatch compares a column with text, as a destination would show its value; case does not count.
+type EchoMatch struct{ Column, Value string }
+
+// As finds an ability of a source or destination, also behind what wraps a source. A wrapper that changes an ability
+// has it itself; all others are those of the source that Unwrap returns for them.
+func As[T any](v any) (T, bool) {
+	for v != nil {
+		if found, ok := v.(T); ok {
+			return found, true
+		}
+		w, ok := v.(interface{ Unwrap(ability any) Source })
+		if !ok {
+			break
+		}
+		v = w.Unwrap((*T)(nil))
+	}
+	var none T
+	return none, false
 }

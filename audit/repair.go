@@ -37,8 +37,8 @@ type RepairOptions struct {
 // What is stored is not in the raw zone.
 func Repairs(ctx context.Context, o RepairOptions) iter.Seq2[Repair, error] {
 	return func(yield func(Repair, error) bool) {
-		viewer, views := o.Source.(martsync.Viewer)
-		look, looks := o.Source.(martsync.Lookuper)
+		viewer, views := martsync.As[martsync.Viewer](o.Source)
+		look, looks := martsync.As[martsync.Lookuper](o.Source)
 		tables, reads := o.Destination.(martsync.TableReader)
 		if !views || !looks || !reads {
 			yield(Repair{}, &martsync.Error{

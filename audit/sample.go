@@ -52,7 +52,7 @@ func (s *sample) offer(columns []martsync.Column, r *martsync.Records, i int) {
 // vendor compares the sample of a table with what the vendor says of the same records now.
 func (o *Options) vendor(ctx context.Context, t *scan) (Check, error) {
 	c := Check{Name: "vendor", State: Skipped}
-	look, ok := o.Source.(martsync.Lookuper)
+	look, ok := martsync.As[martsync.Lookuper](o.Source)
 	switch {
 	case o.Sample == 0:
 		c.Detail = "no records were asked for"
@@ -86,7 +86,7 @@ func (o *Options) vendor(ctx context.Context, t *scan) (Check, error) {
 		return c, &martsync.Error{Kind: martsync.Internal, Op: "audit " + t.schema.Stream, Err: errors.New("records that were read by id lack their key")}
 	}
 	v.pair()
-	if teller, ok := o.Source.(martsync.TimeTeller); ok {
+	if teller, ok := martsync.As[martsync.TimeTeller](o.Source); ok {
 		v.sameTime = func(a, b time.Time) (bool, error) { return teller.SameTime(ctx, t.schema.Stream, a, b) }
 	}
 	for r, err := range records {

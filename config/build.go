@@ -77,9 +77,14 @@ func build(root *node, file string, env lookup, o Options, p *problems) *Config 
 	c.Prices = buildPrices(d, root)
 
 	for _, e := range members(d, root, "sources") {
+		var columns *columnOptions
+		if e.value.kind == mapping {
+			columns = buildColumns(d, e.value, "source "+e.key)
+			e.value = e.value.without(columnsKey)
+		}
 		connector, options, ok := connectorOf(d, e, "source", o.Sources, func(s martsync.SourceConnector) (string, func() any) { return s.Name, s.NewConfig }, env)
 		if ok {
-			c.Sources = append(c.Sources, Source{Name: e.key, Connector: connector, Options: options, lookup: env})
+			c.Sources = append(c.Sources, Source{Name: e.key, Connector: connector, Options: options, columns: columns, lookup: env})
 		}
 	}
 	for _, e := range members(d, root, "destinations") {
@@ -133,11 +138,10 @@ func connectorOf[C any](d *decoder, e entry, what string, all []C, of func(C) (s
 		d.problems.at(typed, suggestion(typed.text, types), "there is no %s of type %q", what, typed.text)
 		return connector, nil, false
 	}
-	rest := *e.value
-	rest.entries = slices.DeleteFunc(slices.Clone(rest.entries), func(m entry) bool { return m.key == "type" })
+	rest := e.value.without("type")
 	_, newConfig := of(all[i])
 	options = newConfig()
-	d.decode(&rest, reflect.ValueOf(options).Elem(), what+" "+e.key)
+	d.decode(rest, reflect.ValueOf(options).Elem(), what+" "+e.key)
 	absolutePaths(reflect.ValueOf(options).Elem(), env.dir)
 	return all[i], options, true
 }
@@ -197,6 +201,10 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 	}
 	s.StartTable = c.buildStartTable(d, root, n, &o, &s, what)
 	s.Raw = buildPlace(d, n, "raw", "raw of sync "+o.Name, o.Raw, env)
+	if s.Raw != nil && s.Source.protects() {
+		p.at(at("raw"), "Remove raw, or the rules for columns of the source.",
+			"raw would keep what the vendor sends, with the values that columns of source %s leaves out or hashes", s.Source.Name)
+	}
 	if o.Start != "" && s.StartTable == nil {
 		var err error
 		if s.Start, err = ParseTime(o.Start, time.Time{}, s.Location); err != nil {

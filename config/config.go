@@ -59,6 +59,7 @@ type Source struct {
 	Name      string
 	Connector martsync.SourceConnector
 	Options   any // what Connector.NewConfig returned, filled
+	columns   *columnOptions
 	lookup    lookup
 }
 
@@ -138,13 +139,18 @@ func parse(path string, text []byte, env lookup, o Options) (*Config, error) {
 	return c, nil
 }
 
-// Open opens the source: it follows references to secrets and hands the options over.
+// Open opens the source: it follows references to secrets, hands the options over, and wraps the source if columns
+// are to be left out or hashed.
 func (s Source) Open(ctx context.Context, env martsync.Env) (martsync.Source, error) {
 	options, err := resolveSecrets(ctx, s.Options, s.lookup)
 	if err != nil {
 		return nil, secretError("open source "+s.Name, err)
 	}
-	return s.Connector.Open(ctx, options, env)
+	source, err := s.Connector.Open(ctx, options, env)
+	if err != nil {
+		return nil, err
+	}
+	return s.protect(ctx, source)
 }
 
 // Open opens the destination for one namespace.

@@ -16,7 +16,11 @@ import (
 func JSONSchema(sources []martsync.SourceConnector, destinations []martsync.DestinationConnector, alerts ...AlertType) ([]byte, error) {
 	var sourceTypes, destinationTypes []*jsonschema.Schema
 	for _, c := range sources {
-		sourceTypes = append(sourceTypes, connectorSchema(c.Name, c.Title, c.NewConfig()))
+		s := connectorSchema(c.Name, c.Title, c.NewConfig())
+		columns := reflectSchema(columnOptions{})
+		columns.Description = "What becomes of columns before anything is written."
+		s.Properties.Set(columnsKey, columns)
+		sourceTypes = append(sourceTypes, s)
 	}
 	for _, c := range destinations {
 		destinationTypes = append(destinationTypes, connectorSchema(c.Name, c.Title, c.NewConfig()))

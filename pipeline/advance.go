@@ -309,7 +309,7 @@ func (e *engine) stats() Stats {
 // usage is what source and destination say that they have spent.
 func (e *engine) usage() (all []martsync.Usage) {
 	for _, v := range []any{e.Source, e.Destination} {
-		if m, ok := v.(martsync.Meter); ok {
+		if m, ok := martsync.As[martsync.Meter](v); ok {
 			all = append(all, m.Usage()...)
 		}
 	}

@@ -90,7 +90,7 @@ func (e *engine) keepRaw() error {
 	if e.Raw == nil {
 		return nil
 	}
-	r, ok := e.Source.(martsync.Replayer)
+	r, ok := martsync.As[martsync.Replayer](e.Source)
 	if !ok {
 		return &martsync.Error{
 			Kind: martsync.Config, Op: "sync " + e.Name, Err: fmt.Errorf("%s cannot keep what the vendor sends: %w", e.Source.Account(), martsync.ErrUnsupported),

@@ -49,7 +49,7 @@ func (a *app) api(ctx context.Context, name, method, path, data string, include 
 	if err != nil {
 		return err
 	}
-	caller, ok := source.(martsync.Caller)
+	caller, ok := martsync.As[martsync.Caller](source)
 	if !ok {
 		return errNoAbility("call "+path, s.Name, s.Connector.Title)
 	}

@@ -149,7 +149,7 @@ func (a *app) checkSource(ctx context.Context, s config.Source, env martsync.Env
 		return []checked{finding(of, "configuration", err)}
 	}
 	out := fromChecker(ctx, of, source, martsync.ExitAuth)
-	if m, ok := source.(martsync.Meter); ok {
+	if m, ok := martsync.As[martsync.Meter](source); ok {
 		for _, u := range m.Usage() {
 			out = append(out, checked{of, martsync.Finding{Subject: u.Name, OK: true, Detail: usageText(u)}, martsync.ExitOK})
 		}
@@ -208,7 +208,7 @@ func (a *app) checkRaw(ctx context.Context, s config.Sync, env martsync.Env) che
 // fromChecker asks what can check itself. A finding that is not OK
 // counts as its error does, or as code if it has none.
 func fromChecker(ctx context.Context, of string, v any, code int) []checked {
-	c, ok := v.(martsync.Checker)
+	c, ok := martsync.As[martsync.Checker](v)
 	if !ok {
 		return []checked{{of, martsync.Finding{Subject: "open", OK: true, Detail: "nothing else to test"}, martsync.ExitOK}}
 	}

@@ -273,7 +273,7 @@ func (d *demo) vendor(ctx context.Context, s simulate.Simulator, faults []string
 		return nil, err
 	}
 	v.Views = viewNames(statements)
-	if m, ok := from.(martsync.Meter); ok {
+	if m, ok := martsync.As[martsync.Meter](from); ok {
 		v.Usage = m.Usage()
 	}
 	v.Faults = instance.Stats().Faults

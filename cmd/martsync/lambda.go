@@ -218,11 +218,7 @@ func (a *app) advanceRun(ctx context.Context, p plan, store state.Store, out *la
 	done, err := pipeline.Run(ctx, s)
 	out.Done = done.Done
 	out.add(done.Stats.Streams)
-	for _, v := range []any{s.Source, s.Destination} {
-		if m, ok := v.(martsync.Meter); ok {
-			out.Usage = append(out.Usage, m.Usage()...)
-		}
-	}
+	out.Usage = usageOf(s)
 	now := a.clock.Now()
 	switch {
 	case err == nil && done.Done:

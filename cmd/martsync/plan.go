@@ -131,7 +131,7 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if err != nil {
 		return nil, err
 	}
-	estimator, ok := source.(martsync.Estimator)
+	estimator, ok := martsync.As[martsync.Estimator](source)
 	if !ok {
 		return nil, errNoAbility("tell beforehand how much there is", p.sync.Source.Name, p.sync.Source.Connector.Title)
 	}
@@ -191,7 +191,7 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if r.Costs, err = c.Prices.Bill(planUses(p.sync, c, r)); err != nil {
 		return nil, err
 	}
-	if m, ok := source.(martsync.Meter); ok {
+	if m, ok := martsync.As[martsync.Meter](source); ok {
 		r.Spent = m.Usage()
 	}
 	if err := planning.Save(ctx, store, p.sync.Name, record); err != nil {
@@ -308,7 +308,7 @@ func (a *app) estimates(ctx context.Context, source martsync.Estimator, spans []
 
 // limitsOf are the limits that the source knows, and what its configuration lets it take of them.
 func limitsOf(source martsync.Source) []planning.Limit {
-	m, ok := source.(martsync.Meter)
+	m, ok := martsync.As[martsync.Meter](source)
 	if !ok {
 		return nil
 	}
@@ -316,7 +316,7 @@ func limitsOf(source martsync.Source) []planning.Limit {
 	for _, u := range m.Usage() {
 		limits = append(limits, planning.Limit{Name: u.Name, Unit: u.Unit, PerDay: u.Limit, Today: u.Today})
 	}
-	allower, ok := source.(martsync.Allower)
+	allower, ok := martsync.As[martsync.Allower](source)
 	if !ok {
 		return limits
 	}

@@ -93,7 +93,7 @@ func (a *app) read(ctx context.Context, name, stream string, f readFlags) error 
 	if err != nil {
 		return err
 	}
-	lookuper, ok := source.(martsync.Lookuper)
+	lookuper, ok := martsync.As[martsync.Lookuper](source)
 	if !ok {
 		return errNoAbility("read "+stream, s.Name, s.Connector.Title)
 	}

@@ -154,7 +154,7 @@ func (a *app) runReplay(ctx context.Context, p plan, own bool, store state.Store
 	if err != nil {
 		return err
 	}
-	replayer, ok := vendor.(martsync.Replayer)
+	replayer, ok := martsync.As[martsync.Replayer](vendor)
 	if !ok {
 		return errNoAbility("make records again from what was kept", p.sync.Source.Name, p.sync.Source.Connector.Title)
 	}

@@ -231,12 +231,18 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 	}
 	out, err := run(ctx, s)
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
+	r.Usage = usageOf(s)
+	return err
+}
+
+// usageOf is what source and destination of a sync say that they have spent.
+func usageOf(s *pipeline.Sync) (all []martsync.Usage) {
 	for _, v := range []any{s.Source, s.Destination} {
-		if m, ok := v.(martsync.Meter); ok {
-			r.Usage = append(r.Usage, m.Usage()...)
+		if m, ok := martsync.As[martsync.Meter](v); ok {
+			all = append(all, m.Usage()...)
 		}
 	}
-	return err
+	return all
 }
 
 // showSync shows why a sync failed: for each stream if that is what failed.

@@ -61,7 +61,7 @@ func (a *app) views(ctx context.Context, name string, show bool) (err error) {
 // destination has.
 func viewStatements(ctx context.Context, source martsync.Source, definer martsync.Definer) ([]string, error) {
 	var views []martsync.View
-	if viewer, ok := source.(martsync.Viewer); ok {
+	if viewer, ok := martsync.As[martsync.Viewer](source); ok {
 		var err error
 		if views, err = viewer.Views(ctx); err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ const tellEvery = 10 * time.Second
 
 func (a *app) watch(s config.Sync, source martsync.Source) *watch {
 	w := &watch{a: a, sync: s, began: a.clock.Now()}
-	w.meter, _ = source.(martsync.Meter)
+	w.meter, _ = martsync.As[martsync.Meter](source)
 	if a.err.Terminal() && !a.jsonLog() {
 		w.picture = report.StartProgress(a.err, martsync.SystemClock{}, w.draw)
 		a.lines.redirect(w.picture)

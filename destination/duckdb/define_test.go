@@ -48,6 +48,10 @@ var views = []martsync.View{
 		Join:    &martsync.Join{Stream: "people", Anti: true, On: [][2]string{{"lead_id", "id"}}},
 		Columns: []martsync.ViewColumn{{Name: "lead_id", Column: "lead_id"}},
 	},
+	{
+		Name: "people_current", From: "people", Follow: &martsync.Follow{Key: "id", Stream: "merges", Old: "loser", New: "winner"},
+		Columns: []martsync.ViewColumn{{Name: "name", Column: "name"}, {Name: "gone", Column: "nothing"}},
+	},
 	{Name: "no_table", From: "programs", Columns: []martsync.ViewColumn{{Name: "id", Column: "id"}}},
 }
 
@@ -77,6 +81,18 @@ func TestViews(t *testing.T) {
 	w = openWriter(t, d, people)
 	write(t, w, people, func(b *rows.Builder) { b.Append(int64(1), "Ann", nil) })
 	commit(t, w, martsync.Commit{Next: "1", At: noon.Add(time.Minute)})
+	merges := martsync.Schema{Stream: "merges", Key: []string{"loser"}, Columns: []martsync.Column{{Name: "loser", Type: martsync.Int64}, {Name: "winner", Type: martsync.Int64}}}
+	w = openWriter(t, d, merges)
+	write(t, w, merges, func(b *rows.Builder) {
+		b.Append(int64(5), int64(4)) // merged on, and on
+		b.Append(int64(4), int64(3))
+		b.Append(int64(3), int64(1))
+		b.Append(int64(6), int64(1))
+		b.Append(int64(7), int64(9))   // into somebody who is not there
+		b.Append(int64(20), int64(21)) // in a circle
+		b.Append(int64(21), int64(20))
+	})
+	commit(t, w, martsync.Commit{Next: "1", At: noon.Add(2 * time.Minute)})
 
 	statements, err := d.ViewStatements(t.Context(), views)
 	if err != nil {
@@ -90,9 +106,10 @@ func TestViews(t *testing.T) {
 			`a|https://x.example/?a="b"|12|found|2026-03-01 08:00:00|{"x":[1]}`,
 			`b|||||`,
 		},
-		"datamart":      {"a|Ann", "b|", "c|", "d|"},
-		"missing_leads": {"7"},
-		"metadata":      {"activities|4|2026-03-01 12:00:00", "people|1|2026-03-01 12:01:00"},
+		"datamart":       {"a|Ann", "b|", "c|", "d|"},
+		"missing_leads":  {"7"},
+		"people_current": {"1|1|Ann", "3|1|Ann", "4|1|Ann", "5|1|Ann", "6|1|Ann", "7|9|"},
+		"metadata":       {"activities|4|2026-03-01 12:00:00", "merges|7|2026-03-01 12:02:00", "people|1|2026-03-01 12:01:00"},
 	} {
 		got := query(t, d, "SELECT COLUMNS(*)::VARCHAR FROM "+d.table(view)+" ORDER BY ALL")
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -186,6 +186,8 @@ func write(t *testing.T, path, content string) string {
 	return path
 }
 
+var mergeSchema = martsync.Schema{Stream: "lead_merges", Key: []string{"loser_id"}, Columns: []martsync.Column{{Name: "loser_id", Type: martsync.Int64}, {Name: "winner_id", Type: martsync.Int64}}}
+
 // TestViewsInTheAccount makes the views, looks through them, and makes them again.
 func TestViewsInTheAccount(t *testing.T) {
 	t.Parallel()
@@ -200,6 +202,7 @@ func TestViewsInTheAccount(t *testing.T) {
 				[]any{"g1", int64(1), int64(2), rows.JSON(`{"Webform ID": 7, "Score": 0.5, "Opened": true, "Day": "2024-02-29", "Moment": "2024-02-29T10:00:00+0200", "Form Fields": {"a": 1}, "the client's \\ \"IP\"": "10.0.0.1"}`)},
 				[]any{"g2", int64(9), int64(2), rows.JSON(`{"Moment": "2024-02-29T10:00:00Z", "Webform ID": "none"}`)},
 				[]any{"g3", int64(2), int64(3), nil})
+			fill(t, d, mergeSchema, "run-1", []any{int64(9), int64(8)}, []any{int64(8), int64(1)})
 			for range 2 {
 				statements, err := d.ViewStatements(t.Context(), someViews)
 				if err != nil {
@@ -217,15 +220,18 @@ func TestViewsInTheAccount(t *testing.T) {
 				{"SELECT " + name("marketo_guid_ma") + ", " + name("first_name_ml") + " FROM " + name("datamart") + " ORDER BY 1", [][]string{{"g1", "Ann"}, {"g2", ""}, {"g3", "Bob"}}},
 				{`SELECT "MARKETO_GUID_MA", "FIRST_NAME_ML" FROM "MARKETODATAMART" ORDER BY 1`, [][]string{{"g1", "Ann"}, {"g2", ""}, {"g3", "Bob"}}},
 				{"SELECT " + name("lead_id") + " FROM " + name("missing_leads"), [][]string{{"9"}}},
+				{"SELECT " + name("id") + ", " + name("canonical_id") + ", " + name("first_name") + " FROM " + name("leads_current") + " ORDER BY 1", [][]string{
+					{"1", "1", "Ann"}, {"2", "2", "Bob"}, {"8", "1", "Ann"}, {"9", "1", "Ann"},
+				}},
 				{"SELECT " + name("webform_id") + ", " + name("score") + ", " + name("opened") + ", " + name("moment") + ", " + name("client") + " FROM " + name("activity_fill_out_form") + " ORDER BY " + name("marketo_guid"), [][]string{
 					{"7", "0.5", "true", "2024-02-29T08:00:00Z", "10.0.0.1"}, {"", "", "", "2024-02-29T10:00:00Z", ""},
 				}},
-				{"SELECT " + name("table_name") + ", " + name("row_count") + ", " + name("newest") + " FROM " + name("metadata") + " ORDER BY 1", [][]string{
-					{d.config.tableName("activities"), "3", "2026-02-03T04:05:06.789Z"}, {d.config.tableName("leads"), "2", "2026-02-03T04:05:06.789Z"},
+				{"SELECT " + name("table_name") + ", " + name("row_count") + ", " + name("newest") + " FROM " + name("metadata") + " ORDER BY LOWER(" + name("table_name") + ")", [][]string{
+					{d.config.tableName("activities"), "3", "2026-02-03T04:05:06.789Z"}, {d.config.tableName("lead_merges"), "2", "2026-02-03T04:05:06.789Z"}, {d.config.tableName("leads"), "2", "2026-02-03T04:05:06.789Z"},
 				}},
-				{`SELECT "ROW_COUNT" FROM "MARKETO_META_DATA_VIEW" ORDER BY 1`, [][]string{{"2"}, {"3"}}},
+				{`SELECT "ROW_COUNT" FROM "MARKETO_META_DATA_VIEW" ORDER BY 1`, [][]string{{"2"}, {"2"}, {"3"}}},
 				{`SELECT "MESSAGE", "TABLE_NAME", "OPERATION_NAME", "SUCCESS", "TIMESTAMP" FROM "MARKETO_AWS_LOGS" ORDER BY 2`, [][]string{
-					{"it's done", "activities", "window", "true", "2026-02-03T04:05:06.789Z"}, {"it's done", "leads", "window", "true", "2026-02-03T04:05:06.789Z"},
+					{"it's done", "activities", "window", "true", "2026-02-03T04:05:06.789Z"}, {"it's done", "lead_merges", "window", "true", "2026-02-03T04:05:06.789Z"}, {"it's done", "leads", "window", "true", "2026-02-03T04:05:06.789Z"},
 				}},
 			} {
 				if diff := cmp.Diff(tt.want, sees(t, d, tt.query)); diff != "" {

@@ -77,6 +77,12 @@ func (v *viewer) view(w martsync.View, legacy string) (_ string, ok bool) {
 		}
 		w.Join = &j
 	}
+	if w.Follow != nil {
+		f := *w.Follow
+		f.Stream = c.tableName(f.Stream)
+		f.Key, f.Old, f.New = v.column(w.From, f.Key), v.column(f.Stream, f.Old), v.column(f.Stream, f.New)
+		w.Follow = &f
+	}
 	w.Where = slices.Clone(w.Where)
 	for i := range w.Where {
 		w.Where[i].Column = v.column(w.From, w.Where[i].Column)

@@ -38,6 +38,10 @@ var someViews = []martsync.View{
 			{Name: "moment", Column: "attributes", Key: "Moment", Type: martsync.Timestamp},
 		},
 	},
+	{
+		Name: "leads_current", From: "leads", Follow: &martsync.Follow{Key: "id", Stream: "lead_merges", Old: "loser_id", New: "winner_id"},
+		Columns: []martsync.ViewColumn{{Name: "first_name", Column: "first_name"}},
+	},
 	{Name: "of_nothing", From: "programs", Columns: []martsync.ViewColumn{{Name: "id", Column: "id"}}},
 	{Name: "taken", From: "leads", Columns: []martsync.ViewColumn{{Name: "id", Column: "id"}}},
 }
@@ -49,7 +53,7 @@ func aViewer(identifiers string) *viewer {
 	}
 	v := &viewer{d: d, tables: map[string][]string{}, taken: map[string]bool{d.config.tableName("taken"): true}}
 	for stream, origins := range map[string][]string{
-		"leads": {"id", "firstName"}, "activities": {"marketoGUID", "leadId", "activityTypeId", "attributes"},
+		"leads": {"id", "firstName"}, "lead_merges": {"loser_id", "winner_id"}, "activities": {"marketoGUID", "leadId", "activityTypeId", "attributes"},
 		"_martsync_log": {"stream", "sync", "time", "operation", "success", "message"},
 	} {
 		table := d.config.tableName(stream)

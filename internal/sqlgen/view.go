@@ -23,6 +23,9 @@ func (d Dialect) View(schema string, v martsync.View, tables Layout) (statement 
 	if _, ok := tables[v.From]; !ok {
 		return "", false
 	}
+	if v.Follow != nil {
+		return d.followed(schema, v, tables)
+	}
 	var shown []string
 	for _, c := range v.Columns {
 		table, alias := v.From, "a."
@@ -82,6 +85,48 @@ func (d Dialect) View(schema string, v martsync.View, tables Layout) (statement 
 		b.WriteString("\nWHERE " + strings.Join(where, "\n  AND "))
 	}
 	return b.String(), true
+}
+
+// CanonicalID is the column of a view that follows records to what they have become.
+const CanonicalID = "canonical_id"
+
+// mostMerges bounds how many times a record has been merged on. Merges in a circle, which only wrong data has, would
+// not end.
+const mostMerges = 100
+
+// followed is the statement of a view with Follow.
+func (d Dialect) followed(schema string, v martsync.View, tables Layout) (statement string, ok bool) {
+	f := v.Follow
+	if !tables.has(v.From, f.Key) || !tables.has(f.Stream, f.Old) || !tables.has(f.Stream, f.New) {
+		return "", false
+	}
+	from, merges, key, old, next := Name(schema, v.From), Name(schema, f.Stream), Ident(f.Key), Ident(f.Old), Ident(f.New)
+	shown := []string{"c.id AS " + Ident(f.Key), "c.canonical_id AS " + Ident(followName(f.Key))}
+	for _, c := range v.Columns {
+		if tables.has(v.From, c.Column) && c.Column != f.Key {
+			shown = append(shown, d.viewColumn("a.", c)+" AS "+Ident(c.Name))
+		}
+	}
+	return "CREATE OR REPLACE VIEW " + Name(schema, v.Name) + " AS\n" +
+		"WITH RECURSIVE merged (id, canonical_id, merges) AS (\n" +
+		"  SELECT m." + old + ", m." + next + ", 1 FROM " + merges + " AS m\n" +
+		"  UNION ALL\n" +
+		"  SELECT f.id, m." + next + ", f.merges + 1 FROM merged AS f JOIN " + merges + " AS m ON m." + old + " = f.canonical_id" +
+		fmt.Sprintf(" WHERE f.merges < %d\n", mostMerges) +
+		"),\ncanonical (id, canonical_id) AS (\n" +
+		"  SELECT f.id, f.canonical_id FROM merged AS f WHERE NOT EXISTS (SELECT 1 FROM " + merges + " AS m WHERE m." + old + " = f.canonical_id)\n" +
+		"  UNION ALL\n" +
+		"  SELECT l." + key + ", l." + key + " FROM " + from + " AS l WHERE NOT EXISTS (SELECT 1 FROM " + merges + " AS m WHERE m." + old + " = l." + key + ")\n" +
+		")\nSELECT\n  " + strings.Join(shown, ",\n  ") +
+		"\nFROM canonical AS c\nLEFT JOIN " + from + " AS a ON a." + key + " = c.canonical_id", true
+}
+
+// followName is canonical_id in the spelling of the key: a warehouse that has its names in capitals has this one, too.
+func followName(key string) string {
+	if key == strings.ToUpper(key) && key != strings.ToLower(key) {
+		return strings.ToUpper(CanonicalID)
+	}
+	return CanonicalID
 }
 
 func (d Dialect) viewColumn(alias string, c martsync.ViewColumn) string {

@@ -34,7 +34,7 @@ func (p *part) filterBy() string {
 // tombstone after its row. (The tombstone's version, the time of the deletion, is higher than
 // that of any row of the lead in any case.)
 func newLeads(ctx context.Context, s *source, d *dispatcher) (*rangeStream, error) {
-	fields, err := s.describe(ctx)
+	fields, err := s.wantedFields(ctx)
 	if err != nil {
 		return nil, err
 	}

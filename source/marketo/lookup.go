@@ -83,7 +83,7 @@ func leadFields(fields []field) []field {
 }
 
 func (s *source) lookupLeads(ctx context.Context, ids []int64, names []string) (martsync.Schema, iter.Seq2[*martsync.Records, error], error) {
-	fields, err := s.describe(ctx)
+	fields, err := s.wantedFields(ctx)
 	if err != nil {
 		return martsync.Schema{}, nil, err
 	}

@@ -44,6 +44,8 @@ type source struct {
 	client  *client
 	keep    bool // what the vendor sends goes with the batches
 
+	unwanted func(stream string, c martsync.Column) bool // see Prune; nil: all are wanted
+
 	fields cached.Value[[]field]        // of leads
 	types  cached.Value[[]activityType] // of activities
 

@@ -48,7 +48,7 @@ func makeViews(leads, activities martsync.Schema, types []activityType) []martsy
 		Where:       []martsync.Condition{{Column: "lead_id", Op: "is not null"}},
 		Columns:     []martsync.ViewColumn{{Name: "lead_id", Column: "lead_id"}},
 		Distinct:    true,
-	}}
+	}, leadsCurrent(leads)}
 	names := columns.NewSnakeNamer()
 	for _, v := range views {
 		names.Name(v.Name)
@@ -74,6 +74,24 @@ func datamart(leads, activities martsync.Schema) martsync.View {
 	for _, c := range leads.Columns {
 		v.Columns = append(v.Columns, martsync.ViewColumn{Name: c.Name + "_ml", Joined: true, Column: c.Name})
 	}
+	return v
+}
+
+// leadsCurrent has a row for each id that a lead ever had, with the lead that it is today: activities of leads that were
+// merged away join to the winner.
+func leadsCurrent(leads martsync.Schema) martsync.View {
+	v := martsync.View{
+		Name:        "leads_current",
+		Description: "Each id that a lead has or had before it was merged, with the lead that it is today. Activities join on id; canonical_id is that of the lead.",
+		From:        leadStream,
+		Follow:      &martsync.Follow{Key: "id", Stream: "lead_merges", Old: "loser_id", New: "winner_id"},
+	}
+	for _, c := range leads.Columns {
+		if c.Name != "id" {
+			v.Columns = append(v.Columns, martsync.ViewColumn{Name: c.Name, Column: c.Name})
+		}
+	}
+	v.Columns = append(v.Columns, martsync.ViewColumn{Name: martsync.Deleted, Column: martsync.Deleted})
 	return v
 }
 

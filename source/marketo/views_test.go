@@ -44,6 +44,11 @@ func TestViews(t *testing.T) {
 			Columns: []martsync.ViewColumn{{Name: "lead_id", Column: "lead_id"}}, Distinct: true,
 		},
 		{
+			Name: "leads_current", From: "leads", Description: got[2].Description,
+			Follow:  &martsync.Follow{Key: "id", Stream: "lead_merges", Old: "loser_id", New: "winner_id"},
+			Columns: []martsync.ViewColumn{{Name: "email", Column: "email"}, {Name: "_deleted", Column: "_deleted"}},
+		},
+		{
 			Name: "activity_visit_webpage", From: "activities", Description: "Activities of type 1, Visit Webpage. User visits a page",
 			Where: []martsync.Condition{{Column: "activity_type_id", Op: "=", Value: 1}},
 			Columns: []martsync.ViewColumn{
@@ -52,11 +57,11 @@ func TestViews(t *testing.T) {
 				{Name: "webpage_url", Column: "attributes", Key: "Webpage URL", Type: martsync.String},
 				{Name: "lead_id_2", Column: "attributes", Key: "Lead ID", Type: martsync.Int64},
 				{Name: "lead_id_3", Column: "attributes", Key: "lead id", Type: martsync.Int64},
-				{Name: got[2].Columns[5].Name, Column: "attributes", Key: "Paid (€)", Type: martsync.Float64},
+				{Name: got[3].Columns[5].Name, Column: "attributes", Key: "Paid (€)", Type: martsync.Float64},
 			},
 		},
 	}
-	if diff := cmp.Diff(want, got[:3]); diff != "" {
+	if diff := cmp.Diff(want, got[:4]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	names := map[string]bool{}
@@ -73,7 +78,7 @@ func TestViews(t *testing.T) {
 			columns = append(columns, c.Name)
 		}
 	}
-	if len(got) != 5 {
-		t.Errorf("%d views, want 5", len(got))
+	if len(got) != 6 {
+		t.Errorf("%d views, want 6", len(got))
 	}
 }

@@ -28,6 +28,24 @@ SELECT
 FROM "MARKETO"."activities" AS a
 WHERE a."activity_type_id" = 2
 ;
+CREATE OR REPLACE VIEW "MARKETO"."leads_current" COPY GRANTS AS
+WITH RECURSIVE merged (id, canonical_id, merges) AS (
+  SELECT m."loser_id", m."winner_id", 1 FROM "MARKETO"."lead_merges" AS m
+  UNION ALL
+  SELECT f.id, m."winner_id", f.merges + 1 FROM merged AS f JOIN "MARKETO"."lead_merges" AS m ON m."loser_id" = f.canonical_id WHERE f.merges < 100
+),
+canonical (id, canonical_id) AS (
+  SELECT f.id, f.canonical_id FROM merged AS f WHERE NOT EXISTS (SELECT 1 FROM "MARKETO"."lead_merges" AS m WHERE m."loser_id" = f.canonical_id)
+  UNION ALL
+  SELECT l."id", l."id" FROM "MARKETO"."leads" AS l WHERE NOT EXISTS (SELECT 1 FROM "MARKETO"."lead_merges" AS m WHERE m."loser_id" = l."id")
+)
+SELECT
+  c.id AS "id",
+  c.canonical_id AS "canonical_id",
+  a."first_name" AS "first_name"
+FROM canonical AS c
+LEFT JOIN "MARKETO"."leads" AS a ON a."id" = c.canonical_id
+;
 CREATE OR REPLACE VIEW "MARKETO"."MARKETODATAMART" COPY GRANTS AS
 SELECT
   a."marketo_guid" AS "MARKETO_GUID_MA",

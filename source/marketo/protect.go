@@ -1,0 +1,61 @@
+package marketo
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/martsync/martsync"
+)
+
+// Prune leaves columns of leads out of exports and lookups. The other streams have no choice of fields.
+func (s *source) Prune(unwanted func(stream string, c martsync.Column) bool) { s.unwanted = unwanted }
+
+// wantedFields are the fields of leads that are read. The id and the time of the last change always are.
+func (s *source) wantedFields(ctx context.Context) ([]field, error) {
+	fields, err := s.describe(ctx)
+	if err != nil || s.unwanted == nil {
+		return fields, err
+	}
+	cols := columnsOf(fields)
+	wanted := make([]field, 0, len(fields))
+	for i, f := range fields {
+		if f.Name == leadObject.key || f.Name == byUpdate || !s.unwanted(leadStream, cols[i]) {
+			wanted = append(wanted, f)
+		}
+	}
+	return wanted, nil
+}
+
+// Echoes finds the fields of leads in the activities that tell their changes, by the field's id or by one of its names:
+// the vendor shows the display name in places and the API's in others.
+// Source: Marketo REST API, Activities, Change Data Value.
+func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync.Column) bool) ([]martsync.Echo, error) {
+	if stream != leadStream {
+		return nil, nil
+	}
+	fields, err := s.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var echoes []martsync.Echo
+	for i, c := range columnsOf(fields) {
+		if !wanted(c) {
+			continue
+		}
+		f := fields[i]
+		e := martsync.Echo{
+			Of: c, Stream: activityStream, Column: "attributes", Members: []string{"New Value", "Old Value", "Change Value"},
+		}
+		for _, name := range slices.Compact([]string{f.Name, f.DisplayName}) {
+			if name != "" {
+				e.Where = append(e.Where, martsync.EchoMatch{Column: "primary_attribute_value", Value: name})
+			}
+		}
+		if f.ID > 0 {
+			e.Where = append(e.Where, martsync.EchoMatch{Column: "primary_attribute_value_id", Value: strconv.FormatInt(f.ID, 10)})
+		}
+		echoes = append(echoes, e)
+	}
+	return echoes, nil
+}
