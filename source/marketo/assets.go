@@ -43,6 +43,8 @@ var assets = [...]asset{
 	{"static_lists", assetRoot + "staticLists.json", assetRoot + "staticList/%d.json", fieldList(
 		"id integer", "name", "description", "createdAt datetime", "updatedAt datetime", "folder object",
 		"computedUrl", "workspace")},
+	{"smart_lists", assetRoot + "smartLists.json", assetRoot + "smartList/%d.json", fieldList(
+		"id integer", "name", "description", "createdAt datetime", "updatedAt datetime", "url", "folder object", "workspace")},
 }
 
 // fieldList makes columns of "name dataType" pairs; a name alone is text. Those that listings do not
@@ -101,6 +103,8 @@ type assetPosition struct {
 	Pages  int   `json:"pages,omitempty"`  // pages with records in this walk
 	News   int   `json:"news,omitempty"`   // new records in this walk
 
+	Details detailPosition `json:"details,omitzero"`
+
 	// Counts of the window under way, for the ledger.
 	Parsed      int64 `json:"parsed,omitempty"`
 	Quarantined int64 `json:"quarantined,omitempty"`
@@ -131,11 +135,22 @@ func (a *assetStream) Read(ctx context.Context, from martsync.Cursor, span marts
 			until = span.End
 		}
 		every := time.Duration(a.source.cfg.Assets.FullListingEvery)
+		read := p.Details
+		var seen map[int64]uint64 // what the listing showed, if all of it came now
+		var listed bool
 		if p.Until == 0 && (p.Full == 0 || now.Sub(time.Unix(p.Full, 0)) >= every) {
-			a.full(ctx, p, now, until, yield)
-			return
+			if p, seen, listed = a.full(ctx, p, now, until, yield); read != (detailPosition{}) {
+				seen = nil // all there are, and only some are to be read by id
+			}
+		} else {
+			since := p.Since
+			if p, seen, listed = a.updates(ctx, p, until, yield); read != (detailPosition{Read: since}) {
+				seen = nil // not all that are to be read by id
+			}
 		}
-		a.updates(ctx, p, until, yield)
+		if listed && a.asset.detailed() {
+			a.details(ctx, p, seen, yield)
+		}
 	}
 }
 
@@ -146,9 +161,9 @@ func badCursor(stream string, err error) error {
 	}
 }
 
-// full reads the whole listing. It cannot resume: only a listing without a gap tells what
-// is gone. At 200 records a call it takes seconds.
-func (a *assetStream) full(ctx context.Context, before assetPosition, now, until time.Time, yield func(martsync.Batch, error) bool) {
+// full reads the whole listing and returns the position after it, if it got there, and what it saw. It cannot resume:
+// only a listing without a gap tells what is gone. At 200 records a call it takes seconds.
+func (a *assetStream) full(ctx context.Context, before assetPosition, now, until time.Time, yield func(martsync.Batch, error) bool) (after assetPosition, seen map[int64]uint64, ok bool) {
 	pages := newPageReader(a.schema.Columns)
 	stable := false
 	for walk := 1; walk <= mostWalks && !stable; walk++ {
@@ -157,7 +172,7 @@ func (a *assetStream) full(ctx context.Context, before assetPosition, now, until
 			env, err := a.page(ctx, offset, nil)
 			if err != nil {
 				yield(martsync.Batch{}, err)
-				return
+				return before, nil, false
 			}
 			n, bad := pages.take(env, int64(offset))
 			news += n
@@ -165,7 +180,7 @@ func (a *assetStream) full(ctx context.Context, before assetPosition, now, until
 			b.Quarantined, b.Bytes = bad, env.Bytes
 			b.Raw = pages.kept(a.asset.path, env, int64(offset))
 			if (b.Records != nil || len(bad) > 0 || b.Raw != nil) && !yield(b, nil) {
-				return
+				return before, nil, false
 			}
 			pages.builder.Reset()
 			if len(env.Result) == 0 {
@@ -176,11 +191,12 @@ func (a *assetStream) full(ctx context.Context, before assetPosition, now, until
 		// A single page is one moment's truth. Of several, the last walk must be sure.
 		stable = filled <= 1 || walk > 1 && news == 0
 	}
-	last := martsync.Batch{Cursor: assetPosition{Full: now.Unix(), Since: until.Unix()}.cursor()}
+	after = assetPosition{Full: now.Unix(), Since: until.Unix(), Details: before.Details}
+	last := martsync.Batch{}
 	switch {
 	case !stable:
 		// The rows are right, but which others are gone is for the next read to tell.
-		last.Cursor = assetPosition{Full: before.Full, Since: until.Unix()}.cursor()
+		after.Full = before.Full
 		last.Notes = []martsync.Note{{Operation: "skip", Message: fmt.Sprintf("the listing of %s kept changing while it was read %d times; deletions are looked for at the next sync", a.schema.Stream, mostWalks)}}
 	case pages.quarantined > 0:
 		// A quarantined record exists, but no row says so: it must not count as deleted.
@@ -188,28 +204,33 @@ func (a *assetStream) full(ctx context.Context, before assetPosition, now, until
 	default:
 		last.Complete = &martsync.Scope{}
 	}
+	last.Cursor = after.cursor()
 	last.Window = pages.window(martsync.Window{Filter: filterJSON(map[string]any{"path": a.asset.path})})
-	yield(last, nil)
+	return after, pages.seen, yield(last, nil)
 }
 
-// updates reads what was updated in the time range that is due or under way.
-func (a *assetStream) updates(ctx context.Context, p assetPosition, until time.Time, yield func(martsync.Batch, error) bool) {
+// updates reads what was updated in the time range that is due or under way, and returns the position
+// after it, if it got there, and what it saw, if it began here.
+func (a *assetStream) updates(ctx context.Context, p assetPosition, until time.Time, yield func(martsync.Batch, error) bool) (after assetPosition, seen map[int64]uint64, ok bool) {
 	if p.Until == 0 {
 		p.Until = until.Unix()
 	}
 	start, end := time.Unix(p.Since, 0).UTC().Add(-assetOverlap), time.Unix(p.Until, 0).UTC()
 	if !start.Before(end) {
-		return // the vendor refuses an empty range; there is nothing in it anyway
+		return p, nil, false // the vendor refuses an empty range; there is nothing in it anyway
 	}
 	// Both bounds, although either is optional: some endpoints have been seen to need both.
 	bounds := url.Values{"earliestUpdatedAt": {wireTime(start)}, "latestUpdatedAt": {wireTime(end)}}
 	pages := newPageReader(a.schema.Columns)
+	if p.Offset == 0 && p.Walk == 0 {
+		seen = pages.seen
+	}
 	pages.parsed, pages.quarantined, pages.calls = p.Parsed, p.Quarantined, p.Calls
 	for {
 		env, err := a.page(ctx, p.Offset, bounds)
 		if err != nil {
 			yield(martsync.Batch{}, err)
-			return
+			return p, nil, false
 		}
 		n, bad := pages.take(env, int64(p.Offset))
 		raw := pages.kept(a.asset.path, env, int64(p.Offset))
@@ -231,10 +252,14 @@ func (a *assetStream) updates(ctx context.Context, p assetPosition, until time.T
 			b.Window = pages.window(martsync.Window{From: start, To: end, Filter: filterJSON(map[string]any{
 				"path": a.asset.path, "earliestUpdatedAt": wireTime(start), "latestUpdatedAt": wireTime(end),
 			})})
-			b.Cursor = assetPosition{Full: p.Full, Since: p.Until}.cursor()
+			after = assetPosition{Full: p.Full, Since: p.Until, Details: p.Details}
+			if d := &after.Details; p.Parsed == 0 && d.Until == 0 && d.Read == p.Since {
+				d.Read = p.Until // nothing is new, so nothing is to be read by id
+			}
+			b.Cursor = after.cursor()
 		}
-		if !yield(b, nil) || done {
-			return
+		if ok = yield(b, nil); !ok || done {
+			return after, seen, ok && done
 		}
 		pages.builder.Reset()
 	}

@@ -19,7 +19,10 @@ import (
 	"github.com/martsync/martsync/internal/setting"
 )
 
-// A shelf is a listing of programs that pages by offset as the vendor does.
+// shelfKind is the kind of assets on a shelf.
+var shelfKind = &assets[3]
+
+// A shelf is a listing of assets that pages by offset as the vendor does.
 type shelf struct {
 	mu     sync.Mutex
 	items  []shelved
@@ -116,9 +119,13 @@ func (tb *table) read(t testing.TB, s martsync.Stream, span martsync.Span, stop 
 				}
 				k := strings.Join(key, "/")
 				unit = append(unit, k)
+				before := tb.vals[k]
 				tb.vals[k] = map[string]any{}
 				for i, c := range schema.Columns {
-					tb.vals[k][setting.Or(c.Origin, c.Name)] = columns.Value(c, &r.Columns[i], row)
+					name := setting.Or(c.Origin, c.Name)
+					if tb.vals[k][name] = columns.Value(c, &r.Columns[i], row); c.Sticky && r.Columns[i].Null(row) {
+						tb.vals[k][name] = before[name]
+					}
 				}
 			}
 		}
@@ -175,9 +182,9 @@ func (s *shelf) want() []string {
 	return keys
 }
 
-func programs(t testing.TB, sh *shelf) (*fakeVendor, *assetStream) {
-	v := newFakeVendor(t, map[string]script{assets[0].path: sh.serve})
-	return v, newAssetStream(v.source(t), &assets[0])
+func onShelf(t testing.TB, sh *shelf) (*fakeVendor, *assetStream) {
+	v := newFakeVendor(t, map[string]script{shelfKind.path: sh.serve})
+	return v, newAssetStream(v.source(t), shelfKind)
 }
 
 func mustRead(t testing.TB, tb *table, s martsync.Stream) {
@@ -189,7 +196,7 @@ func mustRead(t testing.TB, tb *table, s martsync.Stream) {
 
 func TestAssetsFirstFullThenUpdates(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	old := v.clock.Now().Add(-100 * 24 * time.Hour)
 	sh.put(old, numbers(1, 450)...)
@@ -214,7 +221,7 @@ func TestAssetsFirstFullThenUpdates(t *testing.T) {
 		t.Errorf("after an update (-want +got):\n%s", diff)
 	}
 	if len(sh.calls) != 2 {
-		t.Errorf("an update of two programs took %d calls, want 2", len(sh.calls))
+		t.Errorf("an update of two assets took %d calls, want 2", len(sh.calls))
 	}
 	for _, q := range sh.calls {
 		earliest, latest := q.Get("earliestUpdatedAt"), q.Get("latestUpdatedAt")
@@ -236,7 +243,7 @@ func TestAssetsFirstFullThenUpdates(t *testing.T) {
 
 func TestAssetThatShowsUpLateIsRead(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	mustRead(t, tb, s)
 	sh.put(v.clock.Now().Add(-3*time.Minute), 5) // updated before the first read, listed after it
@@ -249,7 +256,7 @@ func TestAssetThatShowsUpLateIsRead(t *testing.T) {
 
 func TestE49_VanishedAssetsAreNoticedByAFullListing(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	sh.put(v.clock.Now().Add(-time.Hour), numbers(1, 5)...)
 	mustRead(t, tb, s)
@@ -276,14 +283,14 @@ func TestE22_ListingThatMovesWhileItIsRead(t *testing.T) {
 	for _, full := range []bool{true, false} {
 		t.Run(fmt.Sprintf("full=%v", full), func(t *testing.T) {
 			sh := &shelf{}
-			v, s := programs(t, sh)
+			v, s := onShelf(t, sh)
 			tb := newTable("id")
 			if !full {
 				mustRead(t, tb, s)
 				v.clock.advance(24 * time.Hour)
 			}
 			sh.put(v.clock.Now().Add(-time.Hour), numbers(1, 650)...)
-			first := v.count(assets[0].path)
+			first := v.count(shelfKind.path)
 			sh.before = func(n int, s *shelf) {
 				switch n - first {
 				case 1: // two of the first page vanish, so two of the second are passed over
@@ -313,7 +320,7 @@ func TestE22_ListingThatMovesWhileItIsRead(t *testing.T) {
 
 func TestListingThatNeverRestsMarksNothingDeleted(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	sh.put(v.clock.Now(), numbers(1, 300)...)
 	next := int64(1000)
@@ -334,7 +341,7 @@ func TestListingThatNeverRestsMarksNothingDeleted(t *testing.T) {
 func TestE46_ShortPagesAreNotTheEnd(t *testing.T) {
 	sh := &shelf{}
 	sh.put(noon, numbers(1, 500)...)
-	v := newFakeVendor(t, map[string]script{assets[0].path: func(n int, w http.ResponseWriter, r *http.Request) {
+	v := newFakeVendor(t, map[string]script{shelfKind.path: func(n int, w http.ResponseWriter, r *http.Request) {
 		// A page from which the vendor has left something out.
 		if r.URL.Query().Get("offset") == "0" {
 			q := r.URL.Query()
@@ -344,16 +351,16 @@ func TestE46_ShortPagesAreNotTheEnd(t *testing.T) {
 		sh.serve(n, w, r)
 	}})
 	tb := newTable("id")
-	mustRead(t, tb, newAssetStream(v.source(t), &assets[0]))
+	mustRead(t, tb, newAssetStream(v.source(t), shelfKind))
 	if got := len(tb.live()); got != 450 {
-		t.Errorf("%d programs, want the 150 of the first page and 300 of the others", got)
+		t.Errorf("%d assets, want the 150 of the first page and 300 of the others", got)
 	}
 }
 
 func TestAssetsResumeAtEveryCursor(t *testing.T) {
 	run := func(t *testing.T, stopAfter int) (*table, *shelf, int) {
 		sh := &shelf{}
-		v, s := programs(t, sh)
+		v, s := onShelf(t, sh)
 		tb := newTable("id")
 		sh.put(v.clock.Now().Add(-48*time.Hour), numbers(1, 3)...)
 		mustRead(t, tb, s)
@@ -372,9 +379,9 @@ func TestAssetsResumeAtEveryCursor(t *testing.T) {
 	}
 	for stop := 1; stop <= batches; stop++ {
 		tb, sh, _ := run(t, stop)
-		v := newFakeVendor(t, map[string]script{assets[0].path: sh.serve})
+		v := newFakeVendor(t, map[string]script{shelfKind.path: sh.serve})
 		v.clock.advance(24 * time.Hour)
-		mustRead(t, tb, newAssetStream(v.source(t), &assets[0]))
+		mustRead(t, tb, newAssetStream(v.source(t), shelfKind))
 		if diff := cmp.Diff(sh.want(), tb.live()); diff != "" {
 			t.Errorf("stopped after batch %d (-want +got):\n%s", stop, diff)
 		}
@@ -390,15 +397,15 @@ func TestAssetsResumeAtEveryCursor(t *testing.T) {
 
 func TestAssetsQuarantine(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	sh.put(v.clock.Now().Add(-time.Hour), 1, 2, 3)
 	mustRead(t, tb, s)
-	sh.items[1].extra = `,"headStart":"perhaps"`
+	sh.items[1].extra = `,"createdAt":"perhaps"`
 	sh.items = sh.items[1:] // and the first one vanishes
 	v.clock.advance(8 * 24 * time.Hour)
 	mustRead(t, tb, s)
-	if len(tb.bad) != 1 || tb.bad[0].Column != "head_start" || tb.bad[0].Line != 1 || !strings.Contains(tb.bad[0].Raw, "perhaps") || tb.bad[0].Job != "b#1" {
+	if len(tb.bad) != 1 || tb.bad[0].Column != "created_at" || tb.bad[0].Line != 1 || !strings.Contains(tb.bad[0].Raw, "perhaps") || tb.bad[0].Job != "b#1" {
 		t.Errorf("quarantined %+v, want the row, its column and its line", tb.bad)
 	}
 	if len(tb.live()) != 3 {
@@ -456,9 +463,9 @@ func TestE25_DatetimeForms(t *testing.T) {
 func TestE28_WhatAnAccountLacksIsUnavailable(t *testing.T) {
 	for _, code := range []string{"603", "610", "616", "703", "1018", "1026"} {
 		body := replies(faulty(code, "no"))
-		v := newFakeVendor(t, map[string]script{assets[0].path: body, campaignPath: body, "/rest/v1/lists.json": body, "/rest/v1/leads/describe.json": body, "/rest/v1/leads/describe2.json": body})
+		v := newFakeVendor(t, map[string]script{shelfKind.path: body, campaignPath: body, "/rest/v1/lists.json": body, "/rest/v1/leads/describe.json": body, "/rest/v1/leads/describe2.json": body})
 		src := v.source(t)
-		for _, s := range []martsync.Stream{newAssetStream(src, &assets[0]), newCampaignStream(src), newMemberStream(src)} {
+		for _, s := range []martsync.Stream{newAssetStream(src, shelfKind), newCampaignStream(src), newMemberStream(src)} {
 			err := newTable(s.Schema().Key...).read(t, s, martsync.Span{}, nil)
 			if martsync.KindOf(err) != martsync.Unavailable || martsync.HintOf(err) == "" {
 				t.Errorf("%s of %s: %v (%v), want unavailable with a hint", code, s.Schema().Stream, err, martsync.KindOf(err))
@@ -472,7 +479,7 @@ func TestE28_WhatAnAccountLacksIsUnavailable(t *testing.T) {
 
 func TestE47_EmptyTimeRangesAreNotAskedFor(t *testing.T) {
 	sh := &shelf{}
-	v, s := programs(t, sh)
+	v, s := onShelf(t, sh)
 	tb := newTable("id")
 	mustRead(t, tb, s)
 	before := len(sh.calls)
@@ -486,7 +493,7 @@ func TestE47_EmptyTimeRangesAreNotAskedFor(t *testing.T) {
 
 func TestForeignCursorsAreRefused(t *testing.T) {
 	src := newFakeVendor(t, nil).source(t)
-	for _, s := range []martsync.Stream{newAssetStream(src, &assets[0]), newMemberStream(src)} {
+	for _, s := range []martsync.Stream{newAssetStream(src, shelfKind), newMemberStream(src)} {
 		for _, c := range []martsync.Cursor{"{", `"x"`, `[1]`} {
 			tb := newTable(s.Schema().Key...)
 			tb.cur = c
@@ -507,13 +514,21 @@ func TestSchemas(t *testing.T) {
 		}
 		got = append(got, s.Stream)
 	}
-	for _, s := range []martsync.Schema{newCampaignStream(src).schema, newMemberStream(src).schema} {
+	schemas := []martsync.Schema{newCampaignStream(src).schema, newMemberStream(src).schema, newTokenStream(src).schema}
+	for i := range listings {
+		schemas = append(schemas, newListingStream(src, &listings[i]).schema)
+	}
+	for _, s := range schemas {
 		if err := s.Validate(); err != nil {
 			t.Error(err)
 		}
 		got = append(got, s.Stream)
 	}
-	if want := []string{"programs", "smart_campaigns", "emails", "static_lists", "campaigns", "list_members"}; !slices.Equal(got, want) {
+	if want := []string{
+		"programs", "smart_campaigns", "emails", "static_lists", "smart_lists", "campaigns", "list_members", "tokens",
+		"email_templates", "forms", "landing_pages", "snippets", "files", "folders", "channels", "tags", "segmentations", "segments",
+		"lead_fields", "activity_types", "api_usage", "api_errors",
+	}; !slices.Equal(got, want) {
 		t.Errorf("streams %v, want %v", got, want)
 	}
 	s := newAssetStream(src, &assets[2]).Schema()

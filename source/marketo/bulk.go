@@ -27,8 +27,10 @@ type object struct {
 
 // exportOptions are what else than its window decides about an export.
 type exportOptions struct {
-	by    string // leads: the date filter
-	types []int  // activities: only these types; nil: all
+	by       string     // leads and program members: the date filter
+	types    []int      // activities: only these types; nil: all
+	programs []int64    // program members: of these
+	updated  *dateRange // program members: only those updated then, where that filter exists; nil: all
 }
 
 var (
@@ -56,12 +58,25 @@ func (o *object) list() string { return "/bulk/v1/" + o.dir + "/export.json" }
 
 // bulkStreams lists the streams that are read in time ranges.
 func (s *source) bulkStreams(ctx context.Context) ([]martsync.Stream, error) {
-	d := newDispatcher()
+	return s.rangeStreams(ctx, newDispatcher())
+}
+
+func (s *source) rangeStreams(ctx context.Context, d *dispatcher) ([]martsync.Stream, error) {
+	var first martsync.Stream
 	leads, err := newLeads(ctx, s, d)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		first = leads
+	} else {
+		// Without the permission there are no leads; that is no reason to read nothing else.
+		if err = s.permitted(ctx, err); martsync.KindOf(err) != martsync.Unavailable {
+			return nil, err
+		}
+		first = newAbsent(martsync.Schema{
+			Stream: leadStream, Key: []string{"id"}, Deletes: true,
+			Columns: []martsync.Column{{Name: "id", Type: martsync.Int64, Origin: "id"}},
+		}, err)
 	}
-	return []martsync.Stream{leads, newActivities(s, d), newDeletedLeads(s, d), newLeadMerges(s, d)}, nil
+	return []martsync.Stream{first, newActivities(s, d), newDeletedLeads(s, d), newLeadMerges(s, d)}, nil
 }
 
 // A partSpec says how one part of a stream is read.
@@ -70,10 +85,19 @@ type partSpec struct {
 
 	// By export job; object is nil where there is no such way.
 	object  *object
-	fields  []string                                  // what jobs ask for, key first
-	columns []martsync.Column                         // of the file; nil: those of the schema
-	types   func(context.Context) ([]int, error)      // restricts the job to activity types; nil: no restriction
-	convert func(*rowWriter, *martsync.Records) error // makes other rows of the file's; nil: they are the stream's
+	fields  []string                             // what jobs ask for, key first
+	columns []martsync.Column                    // of the file; nil: those of the schema
+	types   func(context.Context) ([]int, error) // restricts the job to activity types; nil: no restriction
+
+	// convert makes other rows of the file's; nil: they are the stream's.
+	convert func(context.Context, *rowWriter, *martsync.Records) error
+
+	added    int                            // fields at the beginning that the vendor puts into the file by itself
+	orphans  bool                           // a job that was created and could not be written down is left alone: its header would prove nothing
+	kind     bodyKind                       // of the files; "": exportFile
+	prepare  func(*exportOptions, window)   // adds to the options of a job
+	covers   func(window) (from, to second) // what a window means where it is not a range of time
+	complete func(window) *martsync.Scope   // what a file without a misfit is all of; nil: nothing
 
 	// Page by page; pages is nil where there is no such way.
 	pages *pages
@@ -95,6 +119,7 @@ type rangeStream struct {
 	parts  []*partSpec
 
 	longest     time.Duration // of a window; 0: as long as the vendor allows
+	counted     bool          // its windows count something else than seconds
 	cursorEvery int64         // bytes of a file between two cursors to resume from
 	parked      *quotaError   // why no job was started; nil: nothing
 	parkedUntil second
@@ -107,7 +132,7 @@ func (s *rangeStream) Schema() martsync.Schema { return s.schema }
 func (s *rangeStream) Read(ctx context.Context, from martsync.Cursor, span martsync.Span) iter.Seq2[martsync.Batch, error] {
 	return func(yield func(martsync.Batch, error) bool) {
 		r := &run{rangeStream: s, span: span, yield: yield}
-		err := r.read(ctx, from)
+		err := s.src.permitted(ctx, r.read(ctx, from))
 		if martsync.KindOf(err) != martsync.Pending {
 			s.jobs.done(s.schema.Stream)
 		}
@@ -135,17 +160,28 @@ type run struct {
 	pick      []int          // see rowWriter
 	raw       []martsync.Raw // pages whose rows have not been yielded yet
 	rawBytes  int
-	dirty     bool // pos has changed since it was last yielded
-	delivered bool // rows, or bytes they may come from, have been yielded since the last verified cursor
-	fresh     *job // intended by this read: it cannot be in the vendor's list yet
-	born      *job // created by this read: it cannot have been enqueued yet
+	dirty     bool   // pos has changed since it was last yielded
+	delivered bool   // rows, or bytes they may come from, have been yielded since the last verified cursor
+	fresh     *job   // intended by this read: it cannot be in the vendor's list yet
+	born      *job   // created by this read: it cannot have been enqueued yet
+	discarded func() // hears that what was yielded has been taken back; nil: nobody
+	stray     int64  // lines of gathered files that are in quarantine
+	bound     second // where the windows under way end if not with the run; 0: with the run
 }
 
 func (r *run) read(ctx context.Context, from martsync.Cursor) error {
+	if err := r.from(from); err != nil {
+		return err
+	}
+	return r.advance(ctx)
+}
+
+// from takes up a position.
+func (r *run) from(c martsync.Cursor) error {
 	r.pos = &position{V: positionVersion, Parts: map[string]*part{}}
-	if from != "" {
+	if c != "" {
 		var err error
-		if r.pos, err = parsePosition(r.schema.Stream, from); err != nil {
+		if r.pos, err = parsePosition(r.schema.Stream, c); err != nil {
 			return err
 		}
 		if r.pos.Parts == nil {
@@ -153,6 +189,11 @@ func (r *run) read(ctx context.Context, from martsync.Cursor) error {
 		}
 	}
 	r.jobs.update(r.schema.Stream, r.pos)
+	return nil
+}
+
+// advance goes through the parts up to the end of the run.
+func (r *run) advance(ctx context.Context) error {
 	resumed := !r.over()
 	if !resumed {
 		if ok, err := r.begin(ctx); err != nil || !ok {
@@ -197,6 +238,9 @@ func (r *run) target() second {
 
 // limit is where the run under way ends in this read.
 func (r *run) limit() second {
+	if r.bound != 0 {
+		return r.bound
+	}
 	if r.span.End.IsZero() {
 		return r.pos.Until
 	}

@@ -1,6 +1,7 @@
 package marketo
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/hex"
@@ -97,7 +98,7 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		o.Header, o.StartLine = header, at.Rows
 	}
 	rows := newFileRows(r, spec, j.ID)
-	raw := martsync.Raw{Body: "job-" + j.ID + ".csv", How: how{Kind: exportFile, Part: spec.name, Job: j.ID, From: j.From, To: j.To}.text(), Offset: at.Offset}
+	raw := martsync.Raw{Body: "job-" + j.ID + ".csv", How: how{Kind: cmp.Or(spec.kind, exportFile), Part: spec.name, Job: j.ID, From: j.From, To: j.To}.text(), Offset: at.Offset}
 	base, last, replaced := at.Offset, at.Offset, int64(0)
 	checked := j.File != nil
 	for chunk, err := range csvfile.Read(ctx, d, o) {
@@ -111,7 +112,7 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 			checked = true
 		}
 		end := base + chunk.Offset
-		b, out, bad, err := rows.take(&chunk)
+		b, out, bad, err := rows.take(ctx, &chunk)
 		if err != nil {
 			return at, err
 		}
@@ -163,7 +164,7 @@ func (spec *partSpec) fileOptions(schema *martsync.Schema) csvfile.Options {
 // fileRows makes batches of what the parser gives of a file.
 type fileRows struct {
 	job     string
-	convert func(*rowWriter, *martsync.Records) error
+	convert func(context.Context, *rowWriter, *martsync.Records) error
 	w       *rowWriter // nil: the records of the file are the rows
 }
 
@@ -177,7 +178,7 @@ func newFileRows(r *run, spec *partSpec, job string) *fileRows {
 
 // take returns the batch that a chunk makes, borrowed until reset, and how many rows came of it and
 // how many did not become one. Batches that filled up on the way have been yielded.
-func (f *fileRows) take(chunk *csvfile.Chunk) (b martsync.Batch, out, bad int64, err error) {
+func (f *fileRows) take(ctx context.Context, chunk *csvfile.Chunk) (b martsync.Batch, out, bad int64, err error) {
 	for i := range chunk.Quarantined {
 		chunk.Quarantined[i].Job = f.job
 	}
@@ -191,7 +192,7 @@ func (f *fileRows) take(chunk *csvfile.Chunk) (b martsync.Batch, out, bad int64,
 	}
 	w := f.w
 	w.quarantined = append(w.quarantined, chunk.Quarantined...)
-	if err := f.convert(w, chunk.Records); err != nil {
+	if err := f.convert(ctx, w, chunk.Records); err != nil {
 		return b, 0, 0, err
 	}
 	out, bad = w.rows, bad+w.bad
@@ -326,15 +327,35 @@ func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job) error {
 
 // finish completes the first window: from here on its rows may be shown.
 func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, end filePosition, sum string) error {
+	w := spec.window(ctx, p, j, end, sum)
+	b := martsync.Batch{Window: w}
+	if spec.complete != nil && end.Bad == 0 { // else somebody is there and no row says so
+		b.Complete = spec.complete(j.window)
+	}
+	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
+	p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
+	if p.Step += p.Step / 4; p.Step.sub(0) >= maxWindow {
+		p.Step = 0
+	}
+	r.src.env.Log.InfoContext(ctx, "window delivered", "stream", r.schema.Stream, "job", j.ID, "rows", end.Out, "bytes", end.Offset)
+	b.Cursor = r.pos.cursor()
+	return r.send(b)
+}
+
+// window is the row of the ledger for a file that has been verified.
+func (spec *partSpec) window(ctx context.Context, p *part, j *job, end filePosition, sum string) *martsync.Window {
+	from, to := j.From, j.To
+	if spec.covers != nil {
+		from, to = spec.covers(j.window)
+	}
 	w := &martsync.Window{
-		From: j.From.time(), To: j.To.time(), Job: j.ID,
-		Records: -1, Bytes: -1,
+		Job: j.ID, Records: -1, Bytes: -1,
 		Parsed: end.Rows, Quarantined: end.Bad, Calls: j.Calls,
 	}
-	o := exportOptions{by: p.filterBy()}
-	if spec.types != nil {
-		o.types, _ = spec.types(ctx) // they are known: the job was created with them
+	if to != 0 {
+		w.From, w.To = from.time(), to.time()
 	}
+	o, _ := spec.options(ctx, p, j) // they are known: the job was created with them
 	w.Filter = filterJSON(spec.object.filter(j.window, o))
 	if j.Size != nil {
 		w.Bytes = *j.Size
@@ -348,11 +369,5 @@ func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, end f
 	case j.Rows != nil:
 		w.Records = *j.Rows
 	}
-	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
-	p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
-	if p.Step += p.Step / 4; p.Step.sub(0) >= maxWindow {
-		p.Step = 0
-	}
-	r.src.env.Log.InfoContext(ctx, "window delivered", "stream", r.schema.Stream, "job", j.ID, "rows", end.Out, "bytes", end.Offset)
-	return r.send(martsync.Batch{Window: w, Cursor: r.pos.cursor()})
+	return w
 }

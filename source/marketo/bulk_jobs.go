@@ -193,19 +193,15 @@ func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error
 // create registers the export job of a window, or finds the one that an earlier read created
 // and could not write down. It returns with j.ID empty if the vendor made no usable job.
 func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error {
-	if j.Since != 0 && r.fresh != j {
+	if j.Since != 0 && r.fresh != j && !spec.orphans {
 		found, err := r.adopt(ctx, spec, j)
 		if err != nil || found {
 			return err
 		}
 	}
-	options := exportOptions{}
-	if spec.types != nil {
-		types, err := spec.types(ctx)
-		if err != nil {
-			return err
-		}
-		options.types = types
+	options, err := spec.options(ctx, p, j)
+	if err != nil {
+		return err
 	}
 	for {
 		// The intention first: from here on a crash leaves at most one job that nobody knows.
@@ -218,7 +214,7 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 				return err
 			}
 		}
-		options.by = p.filterBy()
+		options.by = p.filterBy() // which adjust may have changed
 		v, err := r.register(ctx, spec, j, fields, options)
 		if err != nil {
 			if r.adjust(spec, p, fields, err) {
@@ -240,12 +236,28 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 	}
 }
 
+// options are what else than its window decides about a job.
+func (spec *partSpec) options(ctx context.Context, p *part, j *job) (exportOptions, error) {
+	o := exportOptions{by: p.filterBy()}
+	if spec.types != nil {
+		types, err := spec.types(ctx)
+		if err != nil {
+			return o, err
+		}
+		o.types = types
+	}
+	if spec.prepare != nil {
+		spec.prepare(&o, j.window)
+	}
+	return o, nil
+}
+
 // register makes the call and claims the new job in one step, as seen by other streams.
 func (r *run) register(ctx context.Context, spec *partSpec, j *job, fields []string, o exportOptions) (*vendorJob, error) {
 	r.jobs.creating.Lock()
 	defer r.jobs.creating.Unlock()
 	j.Calls++
-	v, err := r.src.createJob(ctx, spec.object, j.fieldOrder(r.schema.Stream, spec.name, fields), spec.object.filter(j.window, o))
+	v, err := r.src.createJob(ctx, spec.object, j.fieldOrder(r.schema.Stream, spec.name, fields)[spec.added:], spec.object.filter(j.window, o))
 	if err == nil && v != nil {
 		r.jobs.claim(r.schema.Stream, v.ExportID)
 	}
@@ -267,6 +279,11 @@ func (r *run) adjust(spec *partSpec, p *part, fields []string, err error) bool {
 	if e.Code == "1035" && spec.object == leadObject && p.filterBy() == byUpdate {
 		p.By, r.dirty = byCreation, true
 		r.tellFilter(p)
+		return true
+	}
+	if e.Code == "1035" && spec.object == memberObject && p.filterBy() == byUpdate {
+		p.By, r.dirty = byCreation, true
+		r.note("warning", "this subscription cannot export program members by the date of their last change; the programs that changed are read whole")
 		return true
 	}
 	if e.Code != "1003" && e.Code != "1006" && e.Code != "1011" {
@@ -432,8 +449,12 @@ func (r *run) retry(ctx context.Context, p *part, j *job, why string, halve bool
 	staged := j.File != nil || r.delivered
 	p.Fails++
 	r.src.env.Log.WarnContext(ctx, "export job given up", "stream", r.schema.Stream, "job", j.ID, "err", why)
-	r.note("export job", "job %s for %s to %s given up: %s", j.ID, j.From, j.To, why)
-	cause := fmt.Errorf("job %s for %s to %s: %s", j.ID, j.From, j.To, why)
+	which := fmt.Sprintf("job %s for %s to %s", j.ID, j.From, j.To)
+	if r.counted {
+		which = "job " + j.ID
+	}
+	r.note("export job", "%s given up: %s", which, why)
+	cause := fmt.Errorf("%s: %s", which, why)
 	j.Tries++
 	j.reset()
 	r.dirty = true
@@ -467,6 +488,9 @@ func (r *run) retry(ctx context.Context, p *part, j *job, why string, halve bool
 
 // discard takes back the rows of an unverified file.
 func (r *run) discard() error {
+	if r.discarded != nil {
+		r.discarded()
+	}
 	return r.send(martsync.Batch{Cursor: r.pos.cursor(), Discard: true})
 }
 

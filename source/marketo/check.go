@@ -126,7 +126,17 @@ func (s *source) checks() []check {
 	for _, a := range assets {
 		list = append(list, check{"stream " + a.stream, role("Read-Only Assets"), probe(a.path, true, "maxReturn", "1", "offset", "0")})
 	}
+	for i := range listings {
+		l := newListingStream(s, &listings[i]).listing
+		hint := role(l.permission)
+		if l.permission == noPermission {
+			hint = ""
+		}
+		list = append(list, check{"stream " + l.stream, hint, probe(l.path, true, "maxReturn", "1", "offset", "0")})
+	}
+	list = append(list, s.objectChecks(role)...)
 	return append(list,
+		check{"stream tokens", role(readAssets), probe(foldersPath, true, "maxReturn", "1", "offset", "0")},
 		check{"stream campaigns", role("Read-Only Campaign"), probe(campaignPath, true, "batchSize", "1")},
 		check{"stream list_members", role("Read-Only Lead"), probe("/rest/v1/lists.json", true, "batchSize", "1")},
 	)

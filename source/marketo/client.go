@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -55,6 +56,9 @@ type client struct {
 	clock   martsync.Clock
 	log     *slog.Logger
 	keep    bool // replies keep their bytes
+
+	customMu sync.Mutex
+	custom   []*object // custom objects whose exports count
 }
 
 // shownParameters are the query parameters whose values a debug log may show. None of

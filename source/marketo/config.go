@@ -22,7 +22,11 @@ type Config struct {
 
 	Limits      Limits      `yaml:"limits,omitempty" json:"limits,omitempty" jsonschema:"description=How much of the subscription's API limits may be used. Every integration of the subscription shares them"`
 	Activities  Activities  `yaml:"activities,omitempty" json:"activities,omitempty" jsonschema:"description=How activities are read"`
-	Assets      Assets      `yaml:"assets,omitempty" json:"assets,omitempty" jsonschema:"description=How programs\\, smart campaigns\\, emails and static lists are read"`
+	Assets      Assets      `yaml:"assets,omitempty" json:"assets,omitempty" jsonschema:"description=How assets are read"`
+	Tokens      Tokens      `yaml:"tokens,omitempty" json:"tokens,omitempty" jsonschema:"description=How the tokens of folders and programs are read"`
+	Members     Members     `yaml:"program_members,omitempty" json:"program_members,omitempty" jsonschema:"description=How the members of programs are read"`
+	Custom      Custom      `yaml:"custom_objects,omitempty" json:"custom_objects,omitempty" jsonschema:"description=How custom objects are read"`
+	Objects     Objects     `yaml:"objects,omitempty" json:"objects,omitempty" jsonschema:"description=How companies\\, opportunities\\, opportunity roles\\, sales persons and named accounts are read"`
 	ListMembers ListMembers `yaml:"list_members,omitempty" json:"list_members,omitempty" jsonschema:"description=How the members of static lists are read"`
 }
 
@@ -48,6 +52,31 @@ type Activities struct {
 // Assets say how assets are read.
 type Assets struct {
 	FullListingEvery setting.Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=7d,description=How often all assets are listed\\, which is the only way to notice deleted ones; syncs between read what was updated"`
+	Every            setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"description=Least time between two reads of the assets that Marketo cannot list by the time of their update (such as forms and landing pages); 0: at each sync. It costs a call for 200 records"`
+	ProgramReads     int              `yaml:"program_reads,omitempty" json:"program_reads,omitempty" jsonschema:"default=3000,minimum=1,description=Most programs that one sync reads by id for their tags and costs\\, a call each; those that are left are read by the next one. Each program is read when it is new or was updated"`
+}
+
+// Tokens say how the tokens of folders and programs are read.
+type Tokens struct {
+	Every setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"default=24h,description=How often the tokens of all folders and programs are read\\, a call for each of these; syncs between read those of folders and programs that were updated"`
+}
+
+// Members say how program members are read.
+type Members struct {
+	Every            setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"description=Least time between two reads of what has changed; 0: at each sync"`
+	FullListingEvery setting.Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=30d,description=How often every program is exported whole\\, which is how memberships of deleted leads are noticed. It costs an export job for each program"`
+}
+
+// Custom says how custom objects are read.
+type Custom struct {
+	Exclude          []string         `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Objects to leave out\\, by API name,example=car_c"`
+	FullListingEvery setting.Duration `yaml:"full_listing_every,omitempty" json:"full_listing_every,omitempty" jsonschema:"default=30d,description=How often each object is exported whole\\, which is the only way to notice deleted records"`
+}
+
+// Objects say how the objects are read that Marketo's API shows by key only.
+type Objects struct {
+	Every             setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"default=24h,description=Least time between two readings. Each one exports the keys of all leads and asks for what they lead to\\, 300 a call"`
+	NamedAccountLists []string         `yaml:"named_account_lists,omitempty" json:"named_account_lists,omitempty" jsonschema:"description=Names of the named account lists whose accounts are read. Marketo's API lists neither the accounts nor the lists,example=Tier 1"`
 }
 
 // ListMembers say how the members of static lists are read.
@@ -68,6 +97,10 @@ const (
 	politeConcurrent   = 5
 	defaultOverlap     = 24 * time.Hour
 	defaultFullListing = 7 * 24 * time.Hour
+	defaultTokens      = 24 * time.Hour
+	defaultReads       = 3000
+	defaultWhole       = 30 * 24 * time.Hour
+	defaultObjects     = 24 * time.Hour
 )
 
 // withDefaults returns the configuration with every default filled in, or what is wrong
@@ -90,6 +123,12 @@ func (c Config) withDefaults() (Config, error) {
 	c.Activities.Mode = setting.Or(c.Activities.Mode, "auto")
 	c.Activities.Overlap = setting.Or(c.Activities.Overlap, setting.Duration(defaultOverlap))
 	c.Assets.FullListingEvery = setting.Or(c.Assets.FullListingEvery, setting.Duration(defaultFullListing))
+
+	c.Assets.ProgramReads = setting.Or(c.Assets.ProgramReads, defaultReads)
+	c.Members.FullListingEvery = setting.Or(c.Members.FullListingEvery, setting.Duration(defaultWhole))
+	c.Custom.FullListingEvery = setting.Or(c.Custom.FullListingEvery, setting.Duration(defaultWhole))
+	c.Objects.Every = setting.Or(c.Objects.Every, setting.Duration(defaultObjects))
+	c.Tokens.Every = setting.Or(c.Tokens.Every, setting.Duration(defaultTokens))
 
 	for _, v := range []struct {
 		name string
@@ -114,7 +153,10 @@ func (c Config) withDefaults() (Config, error) {
 		return c, configError(fmt.Sprintf("limits.concurrent is %d, the vendor allows %d", l.Concurrent, vendorConcurrent), "")
 	case c.Activities.Mode != "auto" && c.Activities.Mode != "bulk" && c.Activities.Mode != "rest":
 		return c, configError(fmt.Sprintf("activities.mode is %q", c.Activities.Mode), "Use auto, bulk or rest.")
-	case c.Activities.Overlap < 0 || c.Assets.FullListingEvery < 0 || c.ListMembers.Every < 0:
+	case c.Assets.ProgramReads < 1:
+		return c, configError("assets.program_reads must be positive", "")
+	case c.Activities.Overlap < 0 || c.Assets.FullListingEvery < 0 || c.Assets.Every < 0 || c.Tokens.Every < 0 || c.Members.Every < 0 || c.Members.FullListingEvery < 0 ||
+		c.Custom.FullListingEvery < 0 || c.Objects.Every < 0 || c.ListMembers.Every < 0:
 		return c, configError("a duration is negative", "")
 	}
 	return c, nil

@@ -177,3 +177,22 @@ func TestConnectorOpensItsConfig(t *testing.T) {
 		t.Errorf("a configuration by value: %v, want an internal error", err)
 	}
 }
+
+func TestAssetSettings(t *testing.T) {
+	base := Config{Endpoint: "123-ABC-456", ClientID: "id", ClientSecret: "s"}
+	c, err := base.withDefaults()
+	if err != nil || c.Assets.ProgramReads != 3000 || c.Tokens.Every != setting.Duration(24*time.Hour) || c.Assets.Every != 0 {
+		t.Errorf("defaults %+v %+v, %v", c.Assets, c.Tokens, err)
+	}
+	for name, change := range map[string]func(*Config){
+		"assets.every":         func(c *Config) { c.Assets.Every = -1 },
+		"tokens.every":         func(c *Config) { c.Tokens.Every = -1 },
+		"assets.program_reads": func(c *Config) { c.Assets.ProgramReads = -1 },
+	} {
+		c := base
+		change(&c)
+		if _, err := c.withDefaults(); martsync.KindOf(err) != martsync.Config {
+			t.Errorf("%s below zero: %v, want an error of kind Config", name, err)
+		}
+	}
+}

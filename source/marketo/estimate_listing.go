@@ -61,9 +61,24 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 	if pages > 1 {
 		walks = 2 // see assetStream
 	}
-	e.Costs = costs(walks*float64(pages+1), 0, 0)
+	calls := walks * float64(pages+1)
+	if st.asset.detailed() {
+		// Each record comes again by a read of its own, with what the listing lacks.
+		reads := min(e.Rows, int64(s.cfg.Assets.ProgramReads))
+		if e.Rows > 0 {
+			e.Bytes += int64(float64(e.Bytes) * detailSize * float64(reads) / float64(e.Rows))
+		}
+		e.Rows += reads
+		calls += float64(reads)
+		e.Detail += fmt.Sprintf(", and %d are read by id", reads)
+	}
+	e.Costs = costs(calls, 0, 0)
 	return nil
 }
+
+// detailSize is how large the answer to a read by id is, as a part of what a listing says of the record: it has an
+// envelope of its own, tags and costs.
+const detailSize = 1.6
 
 // lastPage finds how many pages a listing has that has at least one.
 func lastPage(has func(page int) (bool, error)) (int, error) {

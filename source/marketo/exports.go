@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,22 @@ import (
 )
 
 // exportObjects are the objects whose exports this source creates.
-var exportObjects = [...]*object{leadObject, activityObject}
+var exportObjects = []*object{leadObject, activityObject, memberObject}
+
+// export makes an object known whose exports count, beside those that every account has.
+func (c *client) export(o *object) {
+	c.customMu.Lock()
+	defer c.customMu.Unlock()
+	if !slices.ContainsFunc(c.custom, func(k *object) bool { return k.dir == o.dir }) {
+		c.custom = append(c.custom, o)
+	}
+}
+
+func (c *client) exports() []*object {
+	c.customMu.Lock()
+	defer c.customMu.Unlock()
+	return slices.Clone(c.custom)
+}
 
 // creates reports whether a request creates an export job.
 func (r request) creates() bool {
@@ -61,9 +77,12 @@ func (c *client) admitExport(ctx context.Context) error {
 func (c *client) finishedToday(ctx context.Context) (sum int64, err error) {
 	now := c.clock.Now()
 	begin := nextReset(now).Add(-24 * time.Hour)
-	for _, o := range exportObjects {
-		r := request{op: "list finished " + o.noun + " exports", path: o.list(), query: url.Values{"status": {"Completed"}}}
+	for _, o := range slices.Concat(exportObjects, c.exports()) {
+		r := request{op: "list finished " + o.noun + " exports", path: o.list(), query: url.Values{"status": {"Completed"}}, optional: true}
 		for env, err := range c.tokenPages(ctx, r) {
+			if err != nil && martsync.KindOf(err) == martsync.Unavailable {
+				break // what this user may not export has taken nothing of its share
+			}
 			if err != nil {
 				return 0, err
 			}

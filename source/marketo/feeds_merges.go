@@ -1,6 +1,7 @@
 package marketo
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -64,7 +65,7 @@ func (m *merge) put(w *rowWriter, winner, date, guid []byte) error {
 }
 
 // mergedRecords makes rows of the activities of an export file.
-func mergedRecords(w *rowWriter, r *martsync.Records) error {
+func mergedRecords(_ context.Context, w *rowWriter, r *martsync.Records) error {
 	if r == nil {
 		return nil
 	}

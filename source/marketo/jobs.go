@@ -25,11 +25,23 @@ type position struct {
 	V     int              `json:"v"`
 	Until second           `json:"until"`
 	Parts map[string]*part `json:"parts"`
+
+	// Of streams that are read whole now and then.
+	Read second `json:"read,omitempty"` // when the last reading began
+	Full second `json:"full,omitempty"` // when the last one that tells what is gone began
+
+	Begin second `json:"begin,omitempty"` // of a custom object: the earliest records that were wanted
+
+	// Of program members.
+	Plan     *memberPlan `json:"plan,omitempty"`
+	Programs idSet       `json:"programs,omitempty"` // that may have rows in the table
 }
 
 // A part is where one of the time ranges of a stream stands.
 type part struct {
 	At    second `json:"at"`              // everything before it has been delivered
+	To    second `json:"to,omitempty"`    // of a part that is gathered: where it ends
+	Tail  bool   `json:"tail,omitempty"`  // likewise: its last window has been added
 	Swept second `json:"swept,omitempty"` // see reread
 	Way   way    `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
 	By    string `json:"by,omitempty"`    // leads: the filter that the run under way exports by
@@ -137,8 +149,11 @@ func (p *position) parse(c martsync.Cursor) error {
 	if p.V != positionVersion {
 		return fmt.Errorf("its form is %d, not %d", p.V, positionVersion)
 	}
-	if !p.Until.sane() {
-		return fmt.Errorf("until %d is no time", p.Until)
+	if !p.Until.sane() || !p.Read.sane() || !p.Full.sane() || !p.Begin.sane() {
+		return fmt.Errorf("until %d, read %d, full %d or begin %d is no time", p.Until, p.Read, p.Full, p.Begin)
+	}
+	if err := p.Plan.check(); err != nil {
+		return fmt.Errorf("plan: %w", err)
 	}
 	for name, q := range p.Parts {
 		if q == nil {
@@ -155,7 +170,7 @@ func (p *position) parse(c martsync.Cursor) error {
 func (s second) sane() bool { return s >= 0 && s < 7_258_118_400 }
 
 func (p *part) check() error {
-	if !p.At.sane() || !p.Swept.sane() || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
+	if !p.At.sane() || !p.To.sane() || !p.Swept.sane() || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	if p.Way != "" && p.Way != byJob && p.Way != byPage {

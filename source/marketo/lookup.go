@@ -30,6 +30,11 @@ func (s *source) Lookup(ctx context.Context, stream string, ids, fields []string
 			return s.lookupAssets(ctx, a, numbers, fields)
 		}
 	}
+	for i := range listings {
+		if l := &listings[i]; l.stream == stream && l.one != "" {
+			return s.lookupAssets(ctx, &asset{stream: l.stream, one: l.one, columns: l.columns}, numbers, fields)
+		}
+	}
 	return martsync.Schema{}, nil, fmt.Errorf("marketo: look up %s by id: %w", stream, martsync.ErrUnsupported)
 }
 
@@ -136,6 +141,7 @@ func (s *source) lookupAssets(ctx context.Context, a *asset, ids []int64, names 
 				yield(nil, err)
 				return
 			}
+			complete(env, cols)
 			if !emit(builder, env, op, yield) {
 				return
 			}

@@ -9,6 +9,7 @@ package marketo
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -49,22 +50,36 @@ type source struct {
 	fields cached.Value[[]field]        // of leads
 	types  cached.Value[[]activityType] // of activities
 
-	logs logSamples // of estimates
+	logs     logSamples // of estimates
+	objects  descriptions
+	objectMu sync.Mutex
+	customs  cached.Value[[]string] // API names of custom objects
 }
 
 // Account names the subscription by its Munchkin id.
 func (s *source) Account() string { return s.account }
 
-// Streams lists the bulk streams, then the assets, then campaigns and list members.
+// Streams lists the bulk streams, then program members, custom objects, companies and the like, then the assets, then
+// campaigns and list members.
 func (s *source) Streams(ctx context.Context) ([]martsync.Stream, error) {
-	streams, err := s.bulkStreams(ctx)
+	jobs := newDispatcher()
+	streams, err := s.rangeStreams(ctx, jobs)
 	if err != nil {
 		return nil, err
 	}
+	objects, err := s.objectStreams(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	streams = append(streams, objects...)
 	for i := range assets {
 		streams = append(streams, newAssetStream(s, &assets[i]))
 	}
-	return append(streams, newCampaignStream(s), newMemberStream(s)), nil
+	streams = append(streams, newCampaignStream(s), newMemberStream(s), newTokenStream(s))
+	for i := range listings {
+		streams = append(streams, newListingStream(s, &listings[i]))
+	}
+	return streams, nil
 }
 
 // now is the present on the clock of the environment, in whole seconds since the vendor

@@ -29,6 +29,9 @@ type how struct {
 	Line   int64  `json:"line,omitempty"`   // listings: records before the page
 	Passed ranges `json:"passed,omitempty"` // listings: records that had come before as they are
 
+	Parent string `json:"parent,omitempty"` // listings: whose records these are, where they do not say so
+	One    bool   `json:"one,omitempty"`    // listings: a read by id, which tells all of a record
+
 	List int64  `json:"list,omitempty"` // members: of this list
 	End  string `json:"end,omitempty"`  // members, on the last page of a list
 }
@@ -41,6 +44,8 @@ const (
 	feedPage    bodyKind = "feed"    // a page of the activity log or of the deletions
 	listingPage bodyKind = "listing" // a page of assets or campaigns
 	memberPage  bodyKind = "members" // a page of the members of a list
+	keyFile     bodyKind = "keys"    // the file of an export job whose records only lead to others; no row comes of it
+	keyedPage   bodyKind = "keyed"   // a page of companies, opportunities and the like
 	listPage    bodyKind = "lists"   // a page of the lists whose members are read; no row comes of it
 )
 

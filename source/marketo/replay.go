@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/columns"
@@ -33,8 +34,9 @@ func (s *source) Replay(ctx context.Context, schema martsync.Schema, bodies iter
 type replay struct {
 	run     *run // only its schema and its yield count
 	parts   []*partSpec
-	log     *rowWriter  // of feeds
-	pages   *pageReader // of listings
+	log     *rowWriter    // of feeds
+	pages   *pageReader   // of listings
+	shaped  *shapedReader // of those that are read whole, and of tokens
 	members *memberPass
 }
 
@@ -43,6 +45,9 @@ func (s *source) newReplay(schema martsync.Schema, yield func(martsync.Batch, er
 	p.log = newRowWriter(p.run, "")
 	p.pages = newPageReader(schema.Columns)
 	p.members = &memberPass{builder: columns.NewBuilder(schema.Columns), yield: yield, at: memberPosition{}}
+	if of := shapeOf(schema.Stream); of != nil {
+		p.shaped = newShapedReader(&schema, of)
+	}
 	switch schema.Stream {
 	case "leads":
 		if len(schema.Key) != 1 {
@@ -55,6 +60,17 @@ func (s *source) newReplay(schema martsync.Schema, yield func(martsync.Batch, er
 		p.rangeStream(newDeletedLeads(s, nil))
 	case "lead_merges":
 		p.rangeStream(newLeadMerges(s, nil))
+	case programStream:
+		if len(schema.Key) != 2 {
+			return nil, p.refuse("", fmt.Errorf("the recorded key of program members is %v, not two columns", schema.Key))
+		}
+		log, files := memberParts(&schema, nil)
+		p.parts = []*partSpec{log, files}
+	default:
+		if strings.HasPrefix(schema.Stream, customPrefix) {
+			o := customObject(strings.TrimPrefix(schema.Stream, customPrefix))
+			p.parts = []*partSpec{{name: "records", object: o}, {name: "all", object: o}}
+		}
 	}
 	return p, nil
 }
@@ -106,7 +122,9 @@ func (p *replay) body(ctx context.Context, b martsync.RawBody) error {
 		return p.file(ctx, b, h)
 	case listPage:
 		return nil
-	case feedPage, listingPage, memberPage:
+	case keyFile:
+		return nil
+	case feedPage, listingPage, memberPage, keyedPage:
 	default:
 		return p.refuse(b.Name, fmt.Errorf("it is of an unknown kind %q", h.Kind))
 	}
@@ -119,6 +137,8 @@ func (p *replay) body(ctx context.Context, b martsync.RawBody) error {
 		return p.feed(b, h, env)
 	case memberPage:
 		return p.list(b, h, env)
+	case keyedPage:
+		return p.keyed(h, env)
 	default:
 		return p.listing(h, env)
 	}
@@ -157,7 +177,7 @@ func (p *replay) file(ctx context.Context, b martsync.RawBody, h how) error {
 		if err != nil {
 			return p.failed(b.Name, err)
 		}
-		batch, _, _, err := rows.take(&chunk)
+		batch, _, _, err := rows.take(ctx, &chunk)
 		if err != nil {
 			return err
 		}
@@ -191,7 +211,42 @@ func (p *replay) feed(b martsync.RawBody, h how, env *envelope) error {
 
 // listing yields the records of a page of assets or campaigns.
 func (p *replay) listing(h how, env *envelope) error {
+	if p.shaped != nil {
+		return p.shapedPage(h, env)
+	}
+	if h.One {
+		complete(env, p.run.schema.Columns)
+	}
 	bad := p.pages.again(env, h.Line, h.Passed)
+	batch := p.pages.flush()
+	batch.Quarantined, batch.Bytes = bad, env.Bytes
+	if batch.Records == nil && len(bad) == 0 {
+		return nil
+	}
+	err := p.run.send(batch)
+	p.pages.builder.Reset()
+	return err
+}
+
+// shapedPage yields the rows of a page of a listing that is read whole.
+func (p *replay) shapedPage(h how, env *envelope) error {
+	t, err := p.shaped.again(page{env: env, line: h.Line, parent: h.Parent}, h.Passed), error(nil)
+	send := func(b martsync.Batch) bool {
+		err = p.run.send(b)
+		return err == nil
+	}
+	if p.shaped.emit(&t, send) {
+		p.shaped.flush(send)
+	}
+	return err
+}
+
+// keyed yields the records of a page of companies, opportunities and the like.
+func (p *replay) keyed(h how, env *envelope) error {
+	if len(p.run.schema.Key) != 1 {
+		return p.refuse("", fmt.Errorf("the recorded key is %v, not one column", p.run.schema.Key))
+	}
+	_, bad := keyedRows(p.pages.builder, p.run.schema.Key[0], env, h.Line)
 	batch := p.pages.flush()
 	batch.Quarantined, batch.Bytes = bad, env.Bytes
 	if batch.Records == nil && len(bad) == 0 {

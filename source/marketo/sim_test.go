@@ -135,6 +135,9 @@ func same(want, got any) bool {
 		g, ok := got.(time.Time)
 		return ok && w.Equal(g)
 	}
+	if day, ok := got.(time.Time); ok {
+		return want == day.Format(time.DateOnly)
+	}
 	return want == got
 }
 
@@ -281,8 +284,14 @@ func TestSimulatorCheck(t *testing.T) {
 	users[0].Denied = []string{"Read-Only Assets", "Read-Only Campaign"}
 	poor := newLab(t, marketosim.Config{Options: simulate.Options{Rows: 50}, Users: users, NoUpdatedAt: true})
 	want := map[string]string{
-		"stream programs": "Read-Only Assets", "stream emails": "Read-Only Assets", "stream smart_campaigns": "Read-Only Assets",
-		"stream static_lists": "Read-Only Assets", "stream campaigns": "Read-Only Campaign", "stream leads: changes": "updatedAt",
+		"stream program_members": "Read-Only Assets", "stream programs": "Read-Only Assets", "stream emails": "Read-Only Assets", "stream smart_campaigns": "Read-Only Assets",
+		"stream static_lists": "Read-Only Assets", "stream smart_lists": "Read-Only Assets", "stream tokens": "Read-Only Assets",
+		"stream campaigns": "Read-Only Campaign", "stream leads: changes": "updatedAt",
+	}
+	for i := range listings {
+		if newListingStream(nil, &listings[i]).listing.permission == readAssets {
+			want["stream "+listings[i].stream] = "Read-Only Assets"
+		}
 	}
 	for _, f := range poor.open(t).Check(t.Context()) {
 		hint, bad := want[f.Subject]

@@ -192,6 +192,7 @@ const (
 	typeDeleteLead   = 37
 	typeSendEmail    = 6
 	typeVisitWebpage = 1
+	typeProgression  = 104
 )
 
 // retention returns how long activities of a type are kept, in seconds; 0: for ever. The

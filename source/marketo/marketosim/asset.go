@@ -23,6 +23,7 @@ type folder struct {
 	kind string
 	rec  record
 	path string
+	gone bool // deleted
 }
 
 // Names are functions of the position, since activities show the name an asset had.
@@ -292,7 +293,7 @@ func (w *world) newFolders(workspaces ...string) []*folder {
 	add(13, "Design Studio", "Zone", "/Design Studio", nil, made+2, true)
 	add(12, "Default", "Zone", "/Marketing Activities/Default", record{{"id", 9}, {"type", "Folder"}}, made+1, true)
 	for i, n := range folderNames {
-		add(390+int64(i), n, "Marketing Folder", "/Marketing Activities/Default/"+n, record{{"id", 12}, {"type", "Folder"}}, made+int64(i+1)*90*daySecs, false)
+		add(folderID(i), n, "Marketing Folder", "/Marketing Activities/Default/"+n, record{{"id", 12}, {"type", "Folder"}}, made+int64(i+1)*90*daySecs, false)
 	}
 	return list
 }

@@ -12,13 +12,16 @@ import (
 type assetKind struct {
 	plural, singular string
 	of               func(*state) []*asset
+	whole            bool // cannot be filtered by the time of updates
+	noID             bool // cannot be read by id
+	anonymous        bool // replies have null for a request id, as those about files do
 }
 
 var assetKinds = []assetKind{
-	{"programs", "program", func(s *state) []*asset { return s.programs }},
-	{"emails", "email", func(s *state) []*asset { return s.emails }},
-	{"smartCampaigns", "smartCampaign", func(s *state) []*asset { return s.campaigns }},
-	{"staticLists", "staticList", func(s *state) []*asset { return s.lists }},
+	{plural: "programs", singular: "program", of: func(s *state) []*asset { return s.programs }},
+	{plural: "emails", singular: "email", of: func(s *state) []*asset { return s.emails }},
+	{plural: "smartCampaigns", singular: "smartCampaign", of: func(s *state) []*asset { return s.campaigns }},
+	{plural: "staticLists", singular: "staticList", of: func(s *state) []*asset { return s.lists }},
 }
 
 // assets answers in the asset envelope: errors and warnings are always there, and without
@@ -73,9 +76,13 @@ func (c *call) updatedRange() (from, to int64, ok bool) {
 // browse answers the collection of a kind.
 func (s *Server) browse(k assetKind) func(*call) {
 	return func(c *call) {
-		from, to, ok := c.updatedRange()
-		if !ok {
-			return
+		c.anonymous = k.anonymous
+		from, to := int64(0), endless
+		if !k.whole {
+			var ok bool
+			if from, to, ok = c.updatedRange(); !ok {
+				return
+			}
 		}
 		var list []record
 		for _, a := range k.of(c.st) {
@@ -176,13 +183,13 @@ func (s *Server) folders(c *call) {
 		_ = json.Unmarshal([]byte(q), &f) // nonsense finds nothing
 		root = "\x00"
 		for _, d := range c.st.folders {
-			if d.id == f.ID {
+			if d.id == f.ID && !d.gone {
 				root = d.path
 			}
 		}
 	}
 	var list []record
-	for _, f := range c.st.folders {
+	for _, f := range c.st.allFolders() {
 		if f.path != root && !strings.HasPrefix(f.path, path.Clean(root)) {
 			continue
 		}
@@ -196,34 +203,10 @@ func (s *Server) folders(c *call) {
 
 func (s *Server) folder(c *call) {
 	var list []record
-	for _, f := range c.st.folders {
+	for _, f := range c.st.allFolders() {
 		if strconv.FormatInt(f.id, 10) == c.ids[0] && strings.EqualFold(c.q.Get("type"), f.kind) {
 			list = append(list, f.rec)
 		}
 	}
 	c.assets(list, true)
-}
-
-func (s *Server) channels(c *call) {
-	made := moment(s.world.leadsFrom)
-	var list []record
-	for i, t := range programTypes {
-		list = append(list, record{
-			{"id", 9 + i},
-			{"name", t.channel},
-			{"applicableProgramType", strings.ToLower(t.name)},
-			{"progressionStatuses", []record{
-				{{"name", "Not in Program"}, {"step", 0}, {"description", nil}, {"hidden", false}, {"type", "Not in Program"}, {"success", false}},
-				{{"name", "Registered"}, {"step", 20}, {"description", nil}, {"hidden", false}, {"success", false}},
-				{{"name", "Attended"}, {"step", 40}, {"description", nil}, {"hidden", false}, {"success", true}},
-			}},
-			{"createdAt", made},
-			{"updatedAt", made},
-		})
-	}
-	c.page(list)
-}
-
-func (s *Server) tagTypes(c *call) {
-	c.page([]record{{{"tagType", "Sales Region"}, {"applicableProgramTypes", "[program,event,webinar]"}, {"required", true}}})
 }

@@ -49,6 +49,8 @@ func (s *Server) Change(n int) []string {
 			{6, m.addToLists},
 			{4, m.removeFromLists},
 			{4, m.changeAssets},
+			{4, m.changeStudio},
+			{3, m.changeObjects},
 			{5, m.deleteLeads},
 			{4, m.mergeLeads},
 		} {
@@ -490,6 +492,7 @@ func (s *Server) RemoveField(name string) error {
 		return fmt.Errorf("remove field %q: it does not exist", name)
 	}
 	s.change(func(m *mutation) {
+		m.st.lostFields = append(m.st.lostFields, m.st.field(name))
 		m.st.fields = slices.DeleteFunc(m.st.fields, func(f *Field) bool { return f.Name == name })
 	})
 	return nil

@@ -163,7 +163,7 @@ func (s *Server) exclusiveFilter(x *export, st *state, name string, p json.RawMe
 		}
 		return s.dateRange(x, name, p)
 	case "updatedAt":
-		if s.cfg.NoUpdatedAt && x.object == "leads" {
+		if s.cfg.NoUpdatedAt && (x.object == "leads" || x.object == "program/members") {
 			return refuse("1035", "Unsupported filter type for target subscription: %s", name)
 		}
 		return s.dateRange(x, name, p)

@@ -222,6 +222,9 @@ func standardFields() []*Field {
 		{Name: "Notes__c", Display: "CRM Notes", Type: "textarea", make: rarely(3, from(notes))},
 		{Name: "Full_Label__c", Display: "Full Label", Type: "formula", ReadOnly: true, make: from(titles)},
 		{Display: "Legacy Tag", Type: "string", Length: 255, SOAP: "Legacy_Tag", NoREST: true, ReadOnly: true, make: from(tiers)},
+		{Name: "externalSalesPersonId", Display: "External Sales Person Id", Type: "string", Length: 255, SOAP: "ExternalSalesPersonId", make: sometimes(3, func(_ *lead, h uint64) value {
+			return text(salesPersonKey(simulate.Pick(h, salesPersons+2))) // the last two do not exist
+		})},
 	}
 	for i, f := range list {
 		f.ID = int64(40 + 3*i)

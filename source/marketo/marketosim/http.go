@@ -38,6 +38,8 @@ type call struct {
 	body  []byte
 	bulk  bool
 	fault *simulate.Fault // damages the reply
+
+	anonymous bool // the reply has null for its request id
 }
 
 // ServeHTTP answers as the account would at the clock's present.
@@ -230,6 +232,9 @@ func (c *call) fail(code, message string) {
 
 func (c *call) open() []byte {
 	n := c.s.count.next()
+	if c.anonymous {
+		return append(make([]byte, 0, 4096), `{"requestId":null,`...)
+	}
 	b := append(make([]byte, 0, 4096), `{"requestId":"`...)
 	b = strconv.AppendUint(b, n&0xffff|0x1000, 16)
 	b = append(b, '#')

@@ -79,6 +79,9 @@ type Config struct {
 	MissingEmpty   bool          // lead/{id}.json answers an empty result for a missing lead, not 1004
 	SinceExclusive bool          // a paging token begins after its second, not with it
 	PageBlock      int           // records of the log that one activity page looks at; 0: 1000
+	QuietTokens    bool          // updatedAt of a folder or program does not move when its tokens change
+	CRM            bool          // a CRM is the master of companies, opportunities and sales persons: no roles, code 1018
+	Lacks          []string      // objects that the subscription was not sold, by describe name or API name, code 703: "namedaccounts"
 	LooseRanges    bool          // asset reads take earliestUpdatedAt in the future or not before latestUpdatedAt
 }
 
@@ -126,6 +129,7 @@ type Server struct {
 	jobs   simulate.Jobs
 	calls  simulate.Daily
 	count  counters
+	told   told
 	routes []route
 
 	mu    sync.Mutex // held while the account changes
@@ -200,6 +204,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	s.begin()
+	s.count.past(cfg.Seed, s.clock.Now(), "crm.api@larkfield.example")
 	s.routes = s.table()
 	return s, nil
 }
@@ -225,7 +230,10 @@ func (s *Server) begin() {
 	w.fields = standardFields()
 	s.world = w
 
-	st := &state{w: w, fields: w.fields, leads: make(map[int64]*edit), total: w.size.leads, members: make(map[membership]bool)}
+	st := &state{
+		w: w, fields: w.fields, leads: make(map[int64]*edit), total: w.size.leads, members: make(map[membership]bool),
+		joined: make(map[memberKey]*memberEdit), devices: make(map[int64]*deviceEdit),
+	}
 	make := func(kind string, n int, of func(i int, created, updated int64) *asset) []*asset {
 		list := make([]*asset, n)
 		for i := range list {
@@ -239,6 +247,8 @@ func (s *Server) begin() {
 	st.campaigns = make("campaign", w.size.campaigns, w.newCampaign)
 	st.lists = make("list", w.size.lists, w.newList)
 	st.folders = w.newFolders("Default")
+	st.studio = w.newStudio(st.programs)
+	w.newCRM(&st.crm)
 	s.history(st)
 	s.state.Store(st)
 }
@@ -246,7 +256,13 @@ func (s *Server) begin() {
 // SourceConfig is the configuration of a source that reads this account.
 func (s *Server) SourceConfig(baseURL string) map[string]any {
 	u := s.cfg.Users[0]
-	return map[string]any{"endpoint": baseURL, "client_id": u.ClientID, "client_secret": u.Secret}
+	return map[string]any{
+		"endpoint": baseURL, "client_id": u.ClientID, "client_secret": u.Secret,
+		// The account is small: what takes many calls of a large one is read at each sync.
+		"program_members": map[string]any{"full_listing_every": "1s"},
+		"custom_objects":  map[string]any{"full_listing_every": "1s"},
+		"objects":         map[string]any{"every": "1s", "named_account_lists": namedLists[:]},
+	}
 }
 
 // Stats tells what has been asked so far.

@@ -19,6 +19,17 @@ type participant struct {
 	h       uint64
 	joined  int64
 	updated int64
+	now     string // status since a change; "": the one of the start
+}
+
+// A memberKey is a lead, by index, in a program, by id.
+type memberKey struct{ program, lead int64 }
+
+// A memberEdit is what happened to a membership since the start, or the whole story of a new one.
+type memberEdit struct {
+	joined, updated int64
+	status          string // "": the one of the start
+	gone            bool   // its status is "Not in Program"
 }
 
 // memberFields are the fields of program members. (Marketo REST API, Program Members, Describe)
@@ -54,11 +65,22 @@ var memberFields = []struct {
 	{"updatedAt", "datetime", 0, func(p *participant) value { return stamp(p.updated) }},
 	{"waitlistPriority", "integer", 0, func(*participant) value { return value{} }},
 	{"registrationCode", "string", 100, func(p *participant) value { return text(fmt.Sprintf("%06d", p.h%1_000_000)) }},
+	{"Seat_Wish__c", "string", 255, func(p *participant) value {
+		if p.h%3 != 0 {
+			return value{}
+		}
+		return notes.at(p.h << 9)
+	}},
 }
 
 var memberStatuses = []string{"Registered", "Invited", "Attended", "No Show"}
 
-func (p *participant) status() string { return memberStatuses[p.h>>20%uint64(len(memberStatuses))] }
+func (p *participant) status() string {
+	if p.now != "" {
+		return p.now
+	}
+	return memberStatuses[p.h>>20%uint64(len(memberStatuses))]
+}
 
 func memberField(name string) func(*participant) value {
 	for _, f := range memberFields {
@@ -71,17 +93,32 @@ func memberField(name string) func(*participant) value {
 
 // participant fills in a lead of a program and reports whether it is one.
 func (s *state) participant(p *participant, program *asset, i int64) bool {
+	return s.participated(p, program, i) && s.exists(i) && !s.left(program, i)
+}
+
+// participated does the same for everybody who ever was one.
+func (s *state) participated(p *participant, program *asset, i int64) bool {
 	w := s.w
-	p.program, p.lead, p.id = program, i, w.leadID(i)
+	p.program, p.lead, p.id, p.now = program, i, w.leadID(i), ""
 	p.index = int(program.id-w.programID(0)) / 2
 	p.h = simulate.Hash(w.seed, saltMember, uint64(p.index), uint64(i))
-	if i >= w.size.leads || p.index >= w.size.programs || !simulate.OneIn(p.h, 4+p.index%9*4) || !s.exists(i) {
+	if i < w.size.leads && p.index < w.size.programs && simulate.OneIn(p.h, 4+p.index%9*4) {
+		created := w.leadCreated(i)
+		p.joined = created + int64(simulate.Pick(p.h, int(w.start-created)))
+		p.updated = p.joined + int64(simulate.Pick(simulate.Next(p.h), int(w.start-p.joined)))
+	} else if s.joined[memberKey{program.id, i}] == nil {
 		return false
 	}
-	created := w.leadCreated(i)
-	p.joined = created + int64(simulate.Pick(p.h, int(w.start-created)))
-	p.updated = p.joined + int64(simulate.Pick(simulate.Next(p.h), int(w.start-p.joined)))
+	if e := s.joined[memberKey{program.id, i}]; e != nil {
+		p.joined, p.updated, p.now = e.joined, e.updated, e.status
+	}
 	return true
+}
+
+// left reports whether a lead was taken out of the program.
+func (s *state) left(program *asset, i int64) bool {
+	e := s.joined[memberKey{program.id, i}]
+	return e != nil && e.gone
 }
 
 func (s *Server) memberFilter(x *export, st *state, name string, p json.RawMessage) *refusal {
@@ -113,11 +150,6 @@ func (s *Server) memberFilter(x *export, st *state, name string, p json.RawMessa
 		if !slices.Contains([]string{"pause", "paused", "norm", "normal"}, cadence) {
 			return errFilter
 		}
-	case "updatedAt":
-		if s.cfg.NoUpdatedAt {
-			return refuse("1035", "Unsupported filter type for target subscription: %s", name)
-		}
-		return s.dateRange(x, name, p)
 	default:
 		return errFilter
 	}

@@ -18,6 +18,13 @@ type device struct {
 	lead             int64 // id
 	h                uint64
 	created, updated int64
+	price            int64 // hundredths, since a change; -1: the one of the start
+}
+
+// A deviceEdit is what happened to a device since the start, or the whole story of a new one.
+type deviceEdit struct {
+	created, updated, price int64
+	gone                    bool
 }
 
 // objectFields are the fields of the custom object. (Marketo REST API, Custom Objects, Describe)
@@ -36,7 +43,12 @@ var objectFields = []struct {
 		return titles.at(d.h)
 	}},
 	{"purchasedOn", "date", 0, func(d *device) value { return day(d.created / daySecs) }},
-	{"price", "currency", 0, func(d *device) value { return cents(int64(d.h % 1_000_000)) }},
+	{"price", "currency", 0, func(d *device) value {
+		if d.price >= 0 {
+			return cents(d.price)
+		}
+		return cents(int64(d.h % 1_000_000))
+	}},
 	{"createdAt", "datetime", 0, func(d *device) value { return stamp(d.created) }},
 	{"updatedAt", "datetime", 0, func(d *device) value { return stamp(d.updated) }},
 }
@@ -52,15 +64,25 @@ func objectField(name string) func(*device) value {
 
 // device fills in the device of a lead and reports whether there is one.
 func (s *state) device(d *device, i int64) bool {
+	e := s.devices[i]
+	return s.owned(d, i) && s.exists(i) && (e == nil || !e.gone)
+}
+
+// owned does the same for every device that there ever was.
+func (s *state) owned(d *device, i int64) bool {
 	w := s.w
+	d.lead, d.price = w.leadID(i), -1
 	d.h = simulate.Hash(w.seed, saltObject, uint64(i), 0)
-	if i >= w.size.leads || !simulate.OneIn(d.h, 3) || !s.exists(i) {
+	if i < w.size.leads && simulate.OneIn(d.h, 3) {
+		created := w.leadCreated(i)
+		d.created = created + int64(simulate.Pick(d.h, int(w.start-created)))
+		d.updated = d.created + int64(simulate.Pick(simulate.Next(d.h), int(w.start-d.created)))
+	} else if s.devices[i] == nil {
 		return false
 	}
-	d.lead = w.leadID(i)
-	created := w.leadCreated(i)
-	d.created = created + int64(simulate.Pick(d.h, int(w.start-created)))
-	d.updated = d.created + int64(simulate.Pick(simulate.Next(d.h), int(w.start-d.created)))
+	if e := s.devices[i]; e != nil {
+		d.created, d.updated, d.price = e.created, e.updated, e.price
+	}
 	return true
 }
 
@@ -89,11 +111,17 @@ func (s *Server) objectRows(x *export, k *sink) error {
 }
 
 func (s *Server) describeObject(c *call) {
-	if c.ids[0] != objectName {
-		c.fail("1013", "Object not found")
+	if !c.provided("customobjects") {
 		return
 	}
-	c.result([]record{s.objectDescription()})
+	switch c.ids[0] {
+	case objectName:
+		c.result([]record{s.objectDescription()})
+	case noteName:
+		c.result([]record{s.noteDescription()})
+	default:
+		c.fail("1013", "Object not found")
+	}
 }
 
 func (s *Server) objectDescription() record {
@@ -120,13 +148,41 @@ func (s *Server) objectDescription() record {
 	}
 }
 
+// noteName is the API name of an object that hangs on the first one rather than on leads: it
+// cannot be exported. (Marketo REST API, Bulk Custom Object Extract)
+const noteName = "deviceNote_c"
+
+func (s *Server) noteDescription() record {
+	made := moment(s.world.leadsFrom)
+	return record{
+		{"name", noteName},
+		{"displayName", "Device Note"},
+		{"description", nil},
+		{"createdAt", made},
+		{"updatedAt", made},
+		{"idField", "marketoGUID"},
+		{"dedupeFields", []string{"noteNumber"}},
+		{"searchableFields", [][]string{{"noteNumber"}, {"marketoGUID"}}},
+		{"relationships", []record{{{"field", "serialNumber"}, {"type", "child"}, {"relatedTo", record{{"name", objectName}, {"field", "serialNumber"}}}}}},
+		{"fields", []record{
+			{{"name", "marketoGUID"}, {"displayName", "Marketo GUID"}, {"dataType", "string"}, {"length", 36}, {"updateable", false}, {"crmManaged", false}},
+			{{"name", "noteNumber"}, {"displayName", "Note Number"}, {"dataType", "integer"}, {"updateable", true}, {"crmManaged", false}},
+			{{"name", "serialNumber"}, {"displayName", "Serial Number"}, {"dataType", "string"}, {"length", 255}, {"updateable", true}, {"crmManaged", false}},
+		}},
+	}
+}
+
 func (s *Server) customObjects(c *call) {
-	if !c.wants("names", objectName) {
-		c.result([]record{})
+	if !c.provided("customobjects") {
 		return
 	}
-	d := s.objectDescription()
-	c.result([]record{d[:len(d)-1]})
+	list := []record{}
+	for _, d := range []record{s.objectDescription(), s.noteDescription()} {
+		if c.wants("names", d.get("name")) {
+			list = append(list, d[:len(d)-1])
+		}
+	}
+	c.result(list)
 }
 
 // queryObject answers customobjects/{name}.json. (Marketo REST API, Custom Objects, Query)

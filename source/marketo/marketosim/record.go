@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
-
-	"github.com/martsync/martsync/simulate"
 )
 
 // A record is a JSON object whose members keep their order. Values are nil, string, int,
@@ -139,8 +137,13 @@ func truthOf(v any) any {
 		return json.RawMessage(appendAny(nil, v, true, true))
 	case rawJSON:
 		return json.RawMessage(v)
+	case value:
+		return v.truth()
 	case hidden:
-		return simulate.OneOf{nil, truthOf(v.v)}
+		if v.v == nil {
+			return json.RawMessage("[]") // a copy says that there is nothing
+		}
+		return truthOf(v.v)
 	}
 	return v
 }

@@ -94,9 +94,9 @@ func (s *Server) table() []route {
 
 		{path: "/rest/asset/v1/folders.json", permission: assets, do: s.folders},
 		{path: "/rest/asset/v1/folder/{id}.json", permission: assets, do: s.folder},
-		{path: "/rest/asset/v1/channels.json", permission: assets, do: s.channels},
-		{path: "/rest/asset/v1/tagTypes.json", permission: assets, do: s.tagTypes},
 	}
+	t = append(t, s.studioRoutes(assets)...)
+	t = append(t, s.crmRoutes()...)
 	for _, k := range assetKinds {
 		t = append(t, route{path: "/rest/asset/v1/" + k.plural + ".json", permission: assets, do: s.browse(k)},
 			route{path: "/rest/asset/v1/" + k.singular + "/byName.json", permission: assets, do: s.byName(k)},

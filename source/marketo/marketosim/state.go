@@ -40,9 +40,13 @@ type state struct {
 	nextKey int64
 	members map[membership]bool // true: added since the start; false: removed
 	merges  []merge
+	joined  map[memberKey]*memberEdit // of program members
+	devices map[int64]*deviceEdit     // of custom objects, by the index of the lead
+	crm     [crmKinds][]*thing        // companies, opportunities and the like, in the order they were made
 
 	programs, emails, campaigns, lists []*asset // ordered by id
 	folders                            []*folder
+	studio
 }
 
 func (s *state) clone() *state {
@@ -52,10 +56,17 @@ func (s *state) clone() *state {
 	c.acts = slices.Clone(s.acts)
 	c.members = maps.Clone(s.members)
 	c.merges = slices.Clone(s.merges)
+	c.joined = maps.Clone(s.joined)
+	c.devices = maps.Clone(s.devices)
+	for k := range c.crm {
+		c.crm[k] = slices.Clone(s.crm[k])
+	}
 	c.programs = slices.Clone(s.programs)
 	c.emails = slices.Clone(s.emails)
 	c.campaigns = slices.Clone(s.campaigns)
 	c.lists = slices.Clone(s.lists)
+	c.folders = slices.Clone(s.folders)
+	c.studio = s.studio.clone()
 	return &c
 }
 

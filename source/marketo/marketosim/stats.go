@@ -85,6 +85,33 @@ func (c *counters) stats() simulate.Stats {
 	}
 }
 
+// past makes what another tool did in the week before the start. Today's counts begin with nothing.
+func (c *counters) past(seed uint64, now time.Time, email string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	today := c.errors.Day(now)
+	for d := 1; d < 7; d++ {
+		day := c.errors.Day(now.AddDate(0, 0, -d))
+		h := simulate.Hash(seed, saltUsage, uint64(d), 0) //nolint:gosec // positive
+		if day == today || d == 5 {
+			continue // a day on which nobody called
+		}
+		c.users = with(c.users, day, email, 200+simulate.Pick(h, 900))
+		c.codes = with(c.codes, day, "606", 1+simulate.Pick(simulate.Next(h), 20))
+		if d%2 == 0 {
+			c.codes[day]["1003"] = 1 + simulate.Pick(simulate.Next(simulate.Next(h)), 5)
+		}
+	}
+}
+
+func with(m map[string]map[string]int, day, of string, n int) map[string]map[string]int {
+	if m == nil {
+		m = make(map[string]map[string]int)
+	}
+	m[day] = map[string]int{of: n}
+	return m
+}
+
 // usage makes the reply of a usage endpoint: one record for each of the last days.
 // (Marketo REST API, Usage)
 func (s *Server) usage(days int, errors bool) func(*call) {
@@ -101,6 +128,9 @@ func (s *Server) usage(days int, errors bool) func(*call) {
 			for _, k := range slices.Sorted(maps.Keys(counts)) {
 				total += counts[k]
 				each = append(each, record{{name, k}, {"count", counts[k]}})
+			}
+			if days > 1 {
+				s.told.take(day, errors, total, counts)
 			}
 			list = append(list, record{{"date", day}, {"total", total}, {of, each}})
 		}

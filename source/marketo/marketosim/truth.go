@@ -3,6 +3,7 @@ package marketosim
 import (
 	"encoding/json"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/martsync/martsync/simulate"
@@ -10,7 +11,7 @@ import (
 
 // Tables names the tables whose truth is known.
 func (s *Server) Tables() []string {
-	return []string{"leads", "activities", "deleted_leads", "lead_merges", "programs", "campaigns", "smart_campaigns", "emails", "static_lists", "list_members"}
+	return append([]string{"leads", "activities", "deleted_leads", "lead_merges", "programs", "campaigns", "smart_campaigns", "emails", "static_lists", "list_members"}, slices.Concat(studioTables, crmTables)...)
 }
 
 // Truth yields what a perfect copy of the table holds now.
@@ -38,6 +39,10 @@ func (s *Server) Truth(table string) iter.Seq[simulate.Row] {
 			assetTruth(st.lists, listColumns, nil, yield)
 		case "list_members":
 			memberTruth(st, yield)
+		case "program_members", "custom_device_owned", "companies", "opportunities", "opportunity_roles", "sales_persons", "named_accounts":
+			s.crmTruth(st, table, yield)
+		default:
+			s.studioTruth(st, table, yield)
 		}
 	}
 }

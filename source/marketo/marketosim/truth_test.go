@@ -72,6 +72,9 @@ func (a *account) table(obj, key string, fields []string, from time.Time) map[st
 	return rows
 }
 
+// jsonNull is what stands for null where an empty text is something else.
+const jsonNull = "\x00"
+
 // compare checks that rows are exactly those of the truth.
 func compare(t *testing.T, name string, rows map[string]map[string]string, key string, null string, truth iter.Seq[simulate.Row]) {
 	t.Helper()
@@ -91,7 +94,7 @@ func compare(t *testing.T, name string, rows map[string]map[string]string, key s
 			continue
 		}
 		for c, v := range got {
-			if want, ok := r.Values[c]; !ok || !fits(v, v == null || v == "", want) {
+			if want, ok := r.Values[c]; !ok || !fits(v, v == null || v == "" && null != jsonNull, want) {
 				if wrong++; wrong < 10 {
 					t.Errorf("%s %s, %s: read %q, the truth is %#v", name, k, c, v, want)
 				}
@@ -155,6 +158,17 @@ func TestTruthIsWhatIsServed(t *testing.T) {
 				r := a.get(fmt.Sprintf("/rest/asset/v1/%s.json?maxReturn=200&offset=%d", k.path, offset))
 				for _, p := range r.Result {
 					m := jsonRow(p)
+					if k.table == "programs" { // tags and costs come by id only; none may be null there
+						for _, n := range []string{"tags", "costs"} {
+							if _, told := m[n]; told {
+								t.Errorf("the listing of programs tells %s: %s", n, p)
+							}
+						}
+						m = jsonRow(a.get("/rest/asset/v1/program/" + m["id"] + ".json").Result[0])
+						if _, told := m["costs"]; !told {
+							m["costs"] = "[]"
+						}
+					}
 					rows[m["id"]] = m
 				}
 				if len(r.Result) < 200 {
@@ -426,8 +440,8 @@ func TestSimulatorValue(t *testing.T) {
 		for range in.Truth(table) {
 			n++
 		}
-		if n == 0 {
-			t.Errorf("table %s has no truth", table)
+		if told := table == "api_usage" || table == "api_errors"; (n == 0) != told { // those begin with the first question
+			t.Errorf("table %s: the truth has %d rows", table, n)
 		}
 	}
 	for range in.Truth("nonsense") {

@@ -20,6 +20,8 @@ const (
 	saltObject
 	saltChange
 	saltJob
+	saltUsage
+	saltCRM
 )
 
 const (
