@@ -256,7 +256,7 @@ func (a *app) lasting(ctx context.Context, c *config.Config) error {
 	}
 	below, err := filepath.Rel(os.TempDir(), l.Path)
 	if outside := err != nil || below == ".." || strings.HasPrefix(below, ".."+string(filepath.Separator)); outside {
-		return nil //nolint:nilerr // there is no way from one to the other
+		return nil // or there is no way from one to the other
 	}
 	return &martsync.Error{
 		Kind: martsync.Config, Op: "open the state at " + l.Path, Err: errors.New("a function loses what it keeps in " + os.TempDir()),

@@ -3,35 +3,46 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
-
-	"charm.land/huh/v2"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/connectors"
 )
 
+// A question is what the wizard asks. How it is asked depends on the build: with forms, or line by line in the small one.
+type question struct {
+	title       string
+	description string // may be empty
+	example     string // may be empty
+	secret      bool   // is not shown while it is typed
+	options     []option
+	value       *string            // where the answer goes
+	check       func(string) error // nil: every answer will do
+}
+
+// An option is one of a few answers.
+type option struct{ title, value string }
+
 // wizard asks for what the flags left open.
 func (a *app) wizard(ctx context.Context, w *answers, given func(string) bool) error {
-	var first []huh.Field
+	var first []question
 	if w.source == "" {
-		var options []huh.Option[string]
+		q := question{title: "Where does the data come from?", value: &w.source}
 		for _, s := range connectors.Sources() {
-			options = append(options, huh.NewOption(s.Title, s.Name))
+			q.options = append(q.options, option{s.Title, s.Name})
 		}
-		first = append(first, huh.NewSelect[string]().Title("Where does the data come from?").Options(options...).Value(&w.source))
+		first = append(first, q)
 	}
 	if w.destination == "" {
-		var options []huh.Option[string]
+		q := question{title: "Where does it go?", value: &w.destination}
 		for _, d := range connectors.Destinations() {
-			options = append(options, huh.NewOption(d.Title, d.Name))
+			q.options = append(q.options, option{d.Title, d.Name})
 		}
-		first = append(first, huh.NewSelect[string]().Title("Where does it go?").Options(options...).Value(&w.destination))
+		first = append(first, q)
 	}
-	if err := a.ask(ctx, first); err != nil {
+	if err := a.askAll(ctx, first); err != nil {
 		return err
 	}
 	s, err := w.sourceConnector()
@@ -42,59 +53,48 @@ func (a *app) wizard(ctx context.Context, w *answers, given func(string) bool) e
 	if err != nil {
 		return err
 	}
-	var fields []huh.Field
+	var then []question
 	for _, o := range asked(s.NewConfig) {
-		fields = append(fields, question(s.Title, o, w.sourceOptions[o.Name])...)
+		then = append(then, questionOf(s.Title, o, w.sourceOptions[o.Name])...)
 	}
 	for _, o := range asked(d.NewConfig) {
-		fields = append(fields, question(d.Title, o, w.destinationOptions[o.Name])...)
+		then = append(then, questionOf(d.Title, o, w.destinationOptions[o.Name])...)
 	}
 	if !given("start") {
-		fields = append(fields, huh.NewInput().Title("From when on?").
-			Description("A date such as 2020-01-01. Empty: everything there is.").Value(&w.start).
-			Validate(func(text string) error {
+		then = append(then, question{
+			title: "From when on?", description: "A date such as 2020-01-01. Empty: everything there is.", value: &w.start,
+			check: func(text string) error {
 				if text == "" {
 					return nil
 				}
 				_, err := config.ParseTime(text, time.Time{}, time.UTC)
 				return err
-			}))
+			},
+		})
 	}
-	return a.ask(ctx, fields)
+	return a.askAll(ctx, then)
 }
 
-// question asks for an option that no flag and no variable has given.
-func question(of string, o config.Option, value *string) []huh.Field {
+// questionOf asks for an option that no flag and no variable has given.
+func questionOf(of string, o config.Option, value *string) []question {
 	if *value != "" {
 		return nil
 	}
-	description := o.Description
+	q := question{title: of + ": " + o.Title, description: o.Description, example: o.Example, secret: o.Secret, value: value}
 	if !o.Required {
-		description += " (may be left empty)"
+		q.description += " (may be left empty)"
+		return []question{q}
 	}
-	input := huh.NewInput().Title(of + ": " + o.Title).Description(description).Placeholder(o.Example).Value(value).
-		Validate(func(text string) error {
-			if o.Required && strings.TrimSpace(text) == "" {
-				return errors.New("this is needed")
-			}
-			return nil
-		})
-	if o.Secret {
-		input.EchoMode(huh.EchoModePassword)
-	}
-	return []huh.Field{input}
-}
-
-func (a *app) ask(ctx context.Context, fields []huh.Field) error {
-	if len(fields) == 0 {
+	q.check = func(text string) error {
+		if strings.TrimSpace(text) == "" {
+			return errors.New("this is needed")
+		}
 		return nil
 	}
-	err := huh.NewForm(huh.NewGroup(fields...)).WithInput(a.in).WithOutput(a.err.Unwrap()).RunWithContext(ctx)
-	if errors.Is(err, huh.ErrUserAborted) || ctx.Err() != nil {
-		return &martsync.Error{Kind: martsync.Config, Op: "ask", Err: errors.New("given up; nothing was written")}
-	}
-	if err != nil {
-		return fmt.Errorf("ask: %w", err)
-	}
-	return nil
+	return []question{q}
+}
+
+// errGivenUp is the end of a wizard whom nobody wants to answer.
+func errGivenUp() error {
+	return &martsync.Error{Kind: martsync.Config, Op: "ask", Err: errors.New("given up; nothing was written")}
 }
