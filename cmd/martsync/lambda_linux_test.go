@@ -271,6 +271,9 @@ func (f *lambdaFunction) compare() {
 	compareTables(f.t, f.destination(), f.source, f.account)
 }
 
+// wholeListing are the exports of one field of all leads, by which what has no listing of its own is found.
+var wholeListing = regexp.MustCompile(`"fields":\["[a-zA-Z]+"\]`)
+
 // jobs looks whether the same was asked for twice, and whether each job that has delivered something was asked for.
 func (f *lambdaFunction) jobs() {
 	f.t.Helper()
@@ -287,6 +290,9 @@ func (f *lambdaFunction) jobs() {
 	defer f.mu.Unlock()
 	asked := map[string]int{}
 	for _, job := range f.created {
+		if wholeListing.MatchString(job) {
+			continue // each run reads them anew, and two streams the same
+		}
 		asked[job]++
 		if asked[job] == 2 {
 			f.t.Errorf("a second export job was made: %s", job)

@@ -75,7 +75,7 @@ type Custom struct {
 
 // Objects say how the objects are read that Marketo's API shows by key only.
 type Objects struct {
-	Every             setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"default=24h,description=Least time between two readings. Each one exports the keys of all leads and asks for what they lead to\\, 300 a call"`
+	Every             setting.Duration `yaml:"every,omitempty" json:"every,omitempty" jsonschema:"default=7d,description=Least time between two readings. Each one exports the keys of all leads and asks for what they lead to\\, 300 a call"`
 	NamedAccountLists []string         `yaml:"named_account_lists,omitempty" json:"named_account_lists,omitempty" jsonschema:"description=Names of the named account lists whose accounts are read. Marketo's API lists neither the accounts nor the lists,example=Tier 1"`
 }
 
@@ -100,7 +100,7 @@ const (
 	defaultTokens      = 24 * time.Hour
 	defaultReads       = 3000
 	defaultWhole       = 30 * 24 * time.Hour
-	defaultObjects     = 24 * time.Hour
+	defaultObjects     = 7 * 24 * time.Hour
 )
 
 // withDefaults returns the configuration with every default filled in, or what is wrong
