@@ -36,7 +36,7 @@ import (
 func TestECS(t *testing.T) {
 	long(t)
 	t.Parallel() // it waits for clocks
-	program := builtWithoutCgo(t)
+	program := builtLite(t)
 	for _, environment := range []string{"dev", "prod"} {
 		t.Run(environment, func(t *testing.T) {
 			t.Parallel()

@@ -43,7 +43,7 @@ import (
 func TestKubernetes(t *testing.T) {
 	long(t)
 	t.Parallel() // it waits for clocks
-	program := builtWithoutCgo(t)
+	program := builtLite(t)
 	t.Run("buckets", func(t *testing.T) {
 		t.Parallel()
 		server := s3test.New(t)
@@ -71,18 +71,6 @@ func TestKubernetes(t *testing.T) {
 			t.Errorf("there is no state on the volume: %v", err)
 		}
 	})
-}
-
-// builtWithoutCgo builds the program as it is in the slim image: it needs nothing beside itself.
-func builtWithoutCgo(t *testing.T) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "martsync")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "minicore_disabled", "-ldflags=-s -w", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
-	}
-	return program
 }
 
 // A cluster is a rendering of the chart, and what its pods find in the world.

@@ -36,7 +36,7 @@ import (
 // may have been made twice. Then the account changes, and another run catches up.
 func TestLambda(t *testing.T) {
 	long(t)
-	program := buildBootstrap(t)
+	program := builtLite(t)
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
 			t.Parallel()
@@ -321,7 +321,7 @@ func (f *lambdaFunction) peak() int64 {
 
 // BenchmarkLambdaStart measures how long it takes from the start of a sandbox's process until it asks for an invocation.
 func BenchmarkLambdaStart(b *testing.B) {
-	program := buildBootstrap(b)
+	program := builtLite(b)
 	asked := make(chan struct{}, 1)
 	api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}

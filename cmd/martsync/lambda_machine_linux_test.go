@@ -16,7 +16,7 @@ import (
 // account, by one run without an export job too many.
 func TestLambdaMachines(t *testing.T) {
 	long(t)
-	f := newLambdaFunction(t, buildBootstrap(t), connectors.Simulators()[0]) // what the others need of the program TestLambda shows
+	f := newLambdaFunction(t, builtLite(t), connectors.Simulators()[0]) // what the others need of the program TestLambda shows
 	w := deployedMachines(t, f)
 	due := w.Now.Truncate(time.Second).Format(time.RFC3339)
 	for _, attempt := range []string{"attempt-1", "attempt-2"} {

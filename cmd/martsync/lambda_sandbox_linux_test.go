@@ -29,18 +29,6 @@ const lambdaMemory = 256
 // nobody is who the program runs as where the test may choose: a function's user, too, may write to /tmp alone.
 const nobody = 65534
 
-// buildBootstrap builds the program as it is for Lambda, for this machine.
-func buildBootstrap(t testing.TB) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "bootstrap")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", "minicore_disabled", "-ldflags", "-s -w", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return path
-}
-
 // A lambdaService is what Lambda is to one function: it starts a sandbox when there is none, hands it invocations through
 // the Runtime API, takes what it answers, and kills it when the time of an invocation is up. A sandbox is one process, in a
 // folder it cannot write to, with nothing in its environment but what Lambda puts there, and with a folder for small files that
