@@ -64,5 +64,11 @@ type Allower interface {
 
 	// Allowances tells how much of each limit the source may take a day, by the names of its Usage. Limits of which
 	// it may take everything are left out. It makes no call.
-	Allowances() []Cost
+	Allowances() []Allowance
+}
+
+// An Allowance is what a source may take of a limit in each of the vendor's quota days.
+type Allowance struct {
+	Cost
+	Taken int64 // of it, today, by all who share it; -1: not known
 }

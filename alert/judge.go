@@ -30,10 +30,21 @@ func (w *Watcher) judge(d *record, r Report, now time.Time) bool {
 		return changed
 	}
 	if d.Run != r.Run.ID {
-		d.Run, d.Seen = r.Run.ID, map[string]seen{}
+		d.take(r.Run.ID)
 	}
 	changed = d.limits(r.Run, w.leastQuota(r.Sync), now) || changed
 	return d.grow(r.Run, now) || changed
+}
+
+// take begins to look at another run than the last time. One that waits may take turns with one that somebody began beside it;
+// what is known of it must not be news again.
+func (d *record) take(run string) {
+	known := map[string]seen{}
+	if d.Other == run && d.OtherSeen != nil {
+		known = d.OtherSeen
+	}
+	d.Other, d.OtherSeen = d.Run, d.Seen
+	d.Run, d.Seen = run, known
 }
 
 // failureOf makes an entry of what failed: the run, or streams of one that is not over yet.

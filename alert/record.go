@@ -21,6 +21,10 @@ type record struct {
 	Run  string          `json:"run,omitzero"`
 	Seen map[string]seen `json:"seen,omitempty"`
 
+	// Other and OtherSeen are the same of the run that was looked at before that one.
+	Other     string          `json:"other,omitzero"`
+	OtherSeen map[string]seen `json:"other_seen,omitempty"`
+
 	// Open is what is going on, or over but not told yet, by its key.
 	Open map[string]*entry `json:"open,omitempty"`
 }

@@ -215,6 +215,21 @@ func TestSchemaChanges(t *testing.T) {
 	f.want("schema problem: marketing: 1 change of the tables")
 }
 
+// A run that waits and one that somebody has begun beside it take turns: what was told of the first is not news again.
+func TestRunsThatTakeTurns(t *testing.T) {
+	f := newFixture(t)
+	waits := done("r1", stream("leads"))
+	waits.Status = runlog.Waiting
+	waits.Streams[0].Changes, waits.Streams[0].Quarantined = []string{"column score added as int64"}, 2
+	f.ran(waits, nil)
+	f.want("quarantine problem: marketing: 2 rows were set aside", "schema problem: marketing: 1 change of the tables")
+	f.ran(done("r2", stream("emails")), nil)
+	f.ran(waits, nil)
+	f.clock.move(25 * time.Hour)
+	f.ran(waits, nil)
+	f.want()
+}
+
 // Rows set aside are told when there are enough of them, and then once a day what has come to them.
 func TestQuarantine(t *testing.T) {
 	f := newFixture(t, Rule{Name: "oncall"}, Rule{Name: "many", Quarantine: 10})

@@ -26,7 +26,8 @@ type Limit struct {
 	Unit   string `json:"unit"`
 	PerDay int64  `json:"per_day"` // of the whole account; 0: there is no limit
 	Own    int64  `json:"own"`     // of it, what the source may take by its configuration; 0: all
-	Today  int64  `json:"today"`   // of it, what everybody has taken today; -1: not known
+	Today  int64  `json:"today"`   // of PerDay, what everybody has taken today; -1: not known
+	Taken  int64  `json:"taken"`   // of Own, what has been taken today; -1: not known
 }
 
 // A Plan is what reading some streams takes.
@@ -145,6 +146,9 @@ func (t *Total) fill(limits []Limit, share float64) error {
 	}
 	if l.Own > 0 && l.Own < t.PerDay {
 		t.PerDay, t.Held = l.Own, true
+	}
+	if l.Own > 0 {
+		t.First = min(t.First, l.Own-max(l.Taken, 0))
 	}
 	t.First = max(0, min(t.First, t.PerDay))
 	t.Days = daysFor(t.Amount, t.First, t.PerDay)

@@ -93,6 +93,11 @@ func TestDays(t *testing.T) {
 			limits: []plan.Limit{{Name: "bytes", Unit: "bytes", PerDay: 400, Own: 399, Today: 300}}, days: 4, each: []int{4}, decides: "bytes",
 		},
 		{
+			// The account has 400 left today, the source's own 250 are taken: 0 + 250 + 250.
+			name: "of the own limit nothing is left today", estimates: []martsync.Estimate{reads("a", 1, 500)}, share: 0.8,
+			limits: []plan.Limit{{Name: "bytes", Unit: "bytes", PerDay: 500, Own: 250, Today: -1, Taken: 320}}, days: 3, each: []int{3}, decides: "bytes",
+		},
+		{
 			name: "a limit of the source alone", estimates: []martsync.Estimate{reads("a", 25, 0)}, share: 0.5,
 			limits: []plan.Limit{{Name: "calls", Unit: "calls", Own: 10, Today: -1}}, days: 3, each: []int{3}, decides: "calls",
 		},

@@ -63,7 +63,7 @@ func (p *Plan) Savings() ([]Saving, error) {
 		slices.SortStableFunc(shares, func(a, b martsync.Share) int { return cmp.Compare(b.Bytes, a.Bytes) })
 		for _, x := range shares[:min(len(shares), sharesMost)] {
 			in := min(1, float64(x.Bytes)/float64(s.Bytes))
-			if in < smallShare {
+			if in < smallShare || !inBytes && x.Omit == "" { // fewer bytes spare no calls
 				continue
 			}
 			saving := Saving{Stream: s.Stream, Name: x.Name, Bytes: x.Bytes, Part: -1, Omit: x.Omit, Days: p.Days}

@@ -82,12 +82,21 @@ func openSender(ctx context.Context, c config.Alert, env martsync.Env) (alert.Se
 	return types[i].Open(ctx, options, env)
 }
 
-// alerted has the watcher told of everything that becomes of a sync that was opened.
-func (a *app) alerted(s *pipeline.Sync, p plan, store state.Store, env martsync.Env) {
+// alerted has the watcher told of everything that becomes of a sync that was opened. Ctx is that of the sync.
+func (a *app) alerted(ctx context.Context, s *pipeline.Sync, p plan, store state.Store, env martsync.Env) {
 	w := a.alerts.watch(store, env)
 	partial := !slices.Equal(p.streams, p.sync.Streams) || !slices.Equal(p.exclude, p.sync.Exclude) || !p.span.End.IsZero()
-	s.Ended = func(ctx context.Context, run *runlog.Run, err error) {
-		w.Ran(ctx, alert.Report{Sync: p.sync.Name, Run: run, Err: err, Partial: partial})
+	s.Ended = func(ended context.Context, run *runlog.Run, err error) {
+		if err != nil && ctx.Err() != nil {
+			return // it was interrupted or its time was up, which is no failure: it goes on
+		}
+		// Who has a deadline is killed soon after it; the next one sends what was not sent.
+		if deadline, ok := ctx.Deadline(); ok {
+			var cancel context.CancelFunc
+			ended, cancel = context.WithDeadline(ended, deadline)
+			defer cancel()
+		}
+		w.Ran(ended, alert.Report{Sync: p.sync.Name, Run: run, Err: err, Partial: partial})
 	}
 }
 
@@ -97,6 +106,26 @@ func (a *app) alertUnopened(ctx context.Context, p plan, store state.Store, env 
 		a.alerts.watch(store, env).Ran(ctx, alert.Report{Sync: p.sync.Name, Err: err})
 	}
 }
+
+// alertNoState tells of syncs that cannot begin since the state cannot be opened. Nobody can know what was told before.
+func (a *app) alertNoState(ctx context.Context, syncs []config.Sync, env martsync.Env, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	w := a.alerts.watch(noState{err}, env)
+	for _, s := range syncs {
+		w.Ran(ctx, alert.Report{Sync: s.Name, Err: err})
+	}
+}
+
+// A noState is a store that could not be opened.
+type noState struct{ err error }
+
+func (n noState) Get(context.Context, string) (state.Document, error) { return state.Document{}, n.err }
+
+func (n noState) Put(context.Context, string, []byte, string) (string, error) { return "", n.err }
+
+func (n noState) List(context.Context, string) ([]string, error) { return nil, n.err }
 
 // watchBeside looks every few minutes at what has not run, until release is called.
 func (a *app) watchBeside(ctx context.Context, store state.Store, env martsync.Env) (release func()) {

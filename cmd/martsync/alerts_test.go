@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,8 +19,11 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/awscall/awstest"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/pipeline"
+	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
 	"github.com/martsync/martsync/state"
@@ -229,4 +234,68 @@ func TestWatchBeside(t *testing.T) {
 		}
 	}
 	release() // returns when it no longer looks
+}
+
+// TestInterruptedIsNoFailure: a sync whose time is up goes on later. Nobody is told, and nothing is sent past the deadline of who
+// will be killed.
+func TestInterruptedIsNoFailure(t *testing.T) {
+	box := &inbox{}
+	hook := httptest.NewServer(box)
+	defer hook.Close()
+	a := &app{clock: martsync.SystemClock{}}
+	a.alerts = &alerting{config: &config.Config{
+		Syncs:  []config.Sync{{Name: "plain", Location: time.UTC}},
+		Alerts: []config.Alert{webhookAlert(t, hook.URL)},
+	}}
+	env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: hook.Client(), Clock: a.clock}
+	failed := &martsync.Error{Kind: martsync.Transient, Op: "download", Err: context.DeadlineExceeded}
+	ended := func(ctx context.Context) []string {
+		var s pipeline.Sync
+		a.alerted(ctx, &s, plan{sync: a.alerts.config.Syncs[0]}, state.NewMemory(), env)
+		s.Ended(context.WithoutCancel(ctx), &runlog.Run{ID: "1", Sync: "plain", Status: runlog.Failed}, failed)
+		return box.take()
+	}
+	over, cancel := context.WithDeadline(t.Context(), a.clock.Now())
+	defer cancel()
+	if titles := ended(over); len(titles) > 0 {
+		t.Errorf("its time was up: got %q, want nothing", titles)
+	}
+	if titles := ended(t.Context()); len(titles) != 1 || titles[0] != "plain failed" {
+		t.Errorf("it failed: got %q", titles)
+	}
+}
+
+// TestNoStateIsToldOf: who runs a sync from a timer learns that its disk is gone.
+func TestNoStateIsToldOf(t *testing.T) {
+	box := &inbox{}
+	hook := httptest.NewServer(box)
+	defer hook.Close()
+	dir := t.TempDir()
+	text := "version: 1\nsources:\n  m: {type: marketo, endpoint: 'http://127.0.0.1:1', client_id: x, client_secret: y}\n" +
+		"destinations:\n  lake: {type: files, path: lake}\nsyncs:\n  - {name: plain, source: m, destination: lake, schedule: '0 9 * * *'}\n" +
+		"alerts:\n  - {name: oncall, type: webhook, format: json, url: '" + hook.URL + "'}\n"
+	for name, text := range map[string]string{"martsync.yaml": text, "file": "no folder"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, command := range []string{"sync", "serve"} {
+		args := []string{command, "-c", filepath.Join(dir, "martsync.yaml"), "--state", filepath.Join(dir, "file", "state"), "--no-input"}
+		code := run(t.Context(), args, strings.NewReader(""), io.Discard, io.Discard, func(string) string { return "" })
+		if titles := box.take(); code == 0 || len(titles) != 1 || titles[0] != "plain failed" {
+			t.Errorf("%s: code %d, told %q", command, code, titles)
+		}
+	}
+}
+
+// webhookAlert is a configured alert, as the configuration makes it.
+func webhookAlert(t *testing.T, address string) config.Alert {
+	t.Helper()
+	types := alertTypes()
+	i := slices.IndexFunc(types, func(c config.AlertType) bool { return c.Name == "webhook" })
+	options := types[i].NewConfig()
+	if err := json.Unmarshal([]byte(`{"format":"json","url":"`+address+`"}`), options); err != nil {
+		t.Fatal(err)
+	}
+	return config.Alert{Name: "oncall", Type: "webhook", Options: options}
 }

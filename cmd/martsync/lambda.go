@@ -176,6 +176,9 @@ func (a *app) advance(ctx context.Context, i invocation, out *lambdaAnswer) erro
 	}
 	store, err := a.openState(ctx, c)
 	if err != nil {
+		if env, e := a.connectorEnv(); e == nil {
+			a.alertNoState(ctx, []config.Sync{s}, env, err)
+		}
 		return err
 	}
 	run, before, err := a.runOf(ctx, store, s.Name, e)

@@ -36,8 +36,8 @@ money to run it, and what takes most. It reads a few pages and changes nothing a
 --sample it also exports a few short ranges where the vendor counts nothing, at most about a hundredth of
 a day's exports, which takes some minutes.
 
-What was planned is kept: after the sync its summary and martsync runs show it beside what was used.
-docs/plan.md has the method and its error.`,
+What was planned is kept, unless flags say what to read: after the sync its summary and martsync runs show it
+beside what was used. docs/plan.md has the method and its error.`,
 		Example: `  martsync plan
   martsync plan marketing --start 2024-01-01 --share 0.5
   martsync plan --sample --json`,
@@ -59,6 +59,12 @@ docs/plan.md has the method and its error.`,
 	return c
 }
 
+// whatIf reports whether the plan is for something else than the next sync as it is configured. To compare that one with it
+// would mislead.
+func (f *planFlags) whatIf() bool {
+	return f.start != "" || f.backfill || len(f.streams) > 0 || len(f.exclude) > 0
+}
+
 // A planReport is the plan of one sync.
 type planReport struct {
 	*planning.Plan
@@ -70,7 +76,7 @@ type planReport struct {
 	Regular *planning.Plan    `json:"regular,omitempty"`
 	Every   time.Duration     `json:"every,omitzero"` // between two regular syncs
 
-	from time.Time // of the oldest stream; zero: not known
+	whatIf bool // see planFlags.whatIf
 }
 
 func (a *app) planSyncs(ctx context.Context, names []string, f planFlags) error {
@@ -146,7 +152,7 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if err != nil {
 		return nil, err
 	}
-	r = &planReport{Prices: c.Prices}
+	r = &planReport{Prices: c.Prices, whatIf: f.whatIf()}
 	estimates, err := a.estimates(ctx, estimator, spans, f.sample, &r.Skipped)
 	if err != nil {
 		return nil, err
@@ -166,18 +172,13 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if r.Plan, err = planning.Make(p.sync.Name, now, estimates, limits, f.share); err != nil {
 		return nil, err
 	}
-	for _, s := range r.Streams {
-		if !s.From.IsZero() && (r.from.IsZero() || s.From.Before(r.from)) {
-			r.from = s.From
-		}
-	}
 	record := planning.Record{At: now, Next: r.Sums()}
 	if regular == nil {
 		sums := r.Sums() // it has read everything before: this one is a regular one
 		record.Regular = &sums
 	} else {
 		for i := range limits {
-			limits[i].Today = -1 // of a day to come
+			limits[i].Today, limits[i].Taken = -1, -1 // of a day to come
 		}
 		if r.Regular, err = planning.Make(p.sync.Name, now, regular, limits, f.share); err != nil {
 			return nil, err
@@ -193,6 +194,9 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	}
 	if m, ok := martsync.As[martsync.Meter](source); ok {
 		r.Spent = m.Usage()
+	}
+	if r.whatIf {
+		return r, nil
 	}
 	if err := planning.Save(ctx, store, p.sync.Name, record); err != nil {
 		return nil, err
@@ -314,7 +318,7 @@ func limitsOf(source martsync.Source) []planning.Limit {
 	}
 	var limits []planning.Limit
 	for _, u := range m.Usage() {
-		limits = append(limits, planning.Limit{Name: u.Name, Unit: u.Unit, PerDay: u.Limit, Today: u.Today})
+		limits = append(limits, planning.Limit{Name: u.Name, Unit: u.Unit, PerDay: u.Limit, Today: u.Today, Taken: -1})
 	}
 	allower, ok := martsync.As[martsync.Allower](source)
 	if !ok {
@@ -323,22 +327,30 @@ func limitsOf(source martsync.Source) []planning.Limit {
 	for _, c := range allower.Allowances() {
 		i := slices.IndexFunc(limits, func(l planning.Limit) bool { return l.Name == c.Name })
 		if i >= 0 {
-			limits[i].Own = c.Amount
+			limits[i].Own, limits[i].Taken = c.Amount, c.Taken
 		}
 	}
 	return limits
 }
 
-// regularly is the time between two syncs: by their schedule, else a day.
+// regularly is the time between two syncs: by their schedule, else a day. Of times that lie unevenly, as those of weekdays, it is
+// the mean of four weeks, or of the first hundred times if they come more often.
 func regularly(s config.Sync, now time.Time) time.Duration {
-	const day = 24 * time.Hour
+	const day, mostTimes = 24 * time.Hour, 100
 	if s.Schedule == nil {
 		return day
 	}
-	next := s.Schedule.Next(now, s.Location)
-	after := s.Schedule.Next(next, s.Location)
-	if next.IsZero() || !after.After(next) {
+	first := s.Schedule.Next(now, s.Location)
+	last, times := first, 0
+	for times < mostTimes && (times == 0 || last.Sub(first) < 28*day) {
+		next := s.Schedule.Next(last, s.Location)
+		if !next.After(last) {
+			break
+		}
+		last, times = next, times+1
+	}
+	if times == 0 {
 		return day
 	}
-	return after.Sub(next)
+	return last.Sub(first) / time.Duration(times)
 }

@@ -38,6 +38,10 @@ func (a *app) showPlan(r *planReport) error {
 	if len(r.Unknown) > 0 {
 		a.say("%s: how much there is of %s is not known. The plan counts their calls only.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Unknown, ", "))
 	}
+	if r.whatIf {
+		a.say("This plan is not kept: the flags say what it is about. martsync sync %s reads what the configuration says.", r.Sync)
+		return nil
+	}
 	a.say("martsync sync %s begins. Its summary and martsync runs show what was planned beside what was used.", r.Sync)
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/martsync/martsync/internal/report"
 	planning "github.com/martsync/martsync/plan"
 	"github.com/martsync/martsync/runlog"
+	"github.com/martsync/martsync/schedule"
 	"github.com/martsync/martsync/simulate"
 )
 
@@ -173,7 +174,25 @@ func TestComparedText(t *testing.T) {
 }
 
 func TestRegularly(t *testing.T) {
-	if got := regularly(config.Sync{}, planAt); got != 24*time.Hour {
-		t.Errorf("without a schedule: got %v, want a day", got)
+	const hour = time.Hour
+	for text, want := range map[string]time.Duration{
+		"":             24 * hour,
+		"0 9 * * WED":  7 * 24 * hour,
+		"0 9 * * 1-5":  28 * 24 * hour / 20, // not that of a weekend, nor that of two days in a row
+		"*/30 * * * *": hour / 2,
+		"0 9 1 * *":    30 * 24 * hour,
+	} {
+		s := config.Sync{Location: time.UTC}
+		if text != "" {
+			var err error
+			if s.Schedule, err = schedule.Parse(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, at := range []time.Time{planAt, planAt.AddDate(0, 0, 3)} {
+			if got := regularly(s, at); got != want {
+				t.Errorf("%q on a %s: got %v, want %v", text, at.Weekday(), got, want)
+			}
+		}
 	}
 }

@@ -82,6 +82,7 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	}
 	store, err := a.openState(ctx, c)
 	if err != nil {
+		a.alertNoState(ctx, syncs, env, err)
 		return err
 	}
 	jobs := make([]daemon.Job, len(syncs))

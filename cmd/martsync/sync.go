@@ -93,6 +93,9 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	}
 	store, err := a.openState(ctx, c)
 	if err != nil {
+		if !f.dryRun {
+			a.alertNoState(ctx, syncs, env, err)
+		}
 		return err
 	}
 	if f.dryRun {

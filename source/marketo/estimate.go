@@ -55,14 +55,35 @@ func (s *source) Estimate(ctx context.Context, stream string, from martsync.Curs
 }
 
 // Allowances are what the configuration lets the source take a day.
-func (s *source) Allowances() []martsync.Cost {
+func (s *source) Allowances() []martsync.Allowance {
 	l := s.cfg.Limits
 	// Calls that would leave others less than the reserve are not made either.
 	calls := min(l.DailyCalls, max(1, l.DailyQuota-l.DailyReserve))
-	return []martsync.Cost{
-		{Name: callsName, Unit: "calls", Amount: int64(calls)},
-		{Name: bytesName, Unit: "bytes", Amount: l.exportBytes()},
+	exported, known := s.client.meter.exportedToday()
+	if !known {
+		exported = -1
 	}
+	return []martsync.Allowance{
+		{Cost: martsync.Cost{Name: callsName, Unit: "calls", Amount: int64(calls)}, Taken: s.client.meter.calledToday()},
+		{Cost: martsync.Cost{Name: bytesName, Unit: "bytes", Amount: l.exportBytes()}, Taken: exported},
+	}
+}
+
+// learnExported asks for what today's exports have taken, unless it is known, so that a plan knows what is left of the day.
+func (s *source) learnExported(ctx context.Context) error {
+	if _, known := s.client.meter.exportedToday(); known {
+		return nil
+	}
+	sum, err := s.client.finishedToday(ctx)
+	switch {
+	case err != nil && martsync.KindOf(err).Waits() && ctx.Err() == nil:
+		s.env.Log.DebugContext(ctx, "the day's exports are not known", "err", err)
+	case err != nil:
+		return err
+	default:
+		s.client.meter.learnExported(sum)
+	}
+	return nil
 }
 
 // Names of what is spent, as in Usage.
@@ -157,6 +178,9 @@ func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsy
 		}
 	}
 	e.Costs = costs(calls, bytes, jobs)
+	if jobs > 0 {
+		return s.learnExported(ctx)
+	}
 	return nil
 }
 

@@ -208,9 +208,18 @@ func TestAllowances(t *testing.T) {
 	s := newLab(t, marketosim.Config{Options: simulate.Options{Rows: 50}}).open(t, func(c *Config) {
 		c.Limits = Limits{DailyQuota: 1000, DailyCalls: 950, DailyReserve: 100, ExportMegabytes: 7}
 	})
-	want := []martsync.Cost{{Name: callsName, Unit: "calls", Amount: 900}, {Name: bytesName, Unit: "bytes", Amount: 7_000_000}}
+	want := []martsync.Allowance{
+		{Cost: martsync.Cost{Name: callsName, Unit: "calls", Amount: 900}},
+		{Cost: martsync.Cost{Name: bytesName, Unit: "bytes", Amount: 7_000_000}, Taken: -1},
+	}
 	if got := s.Allowances(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+	if _, err := s.Estimate(t.Context(), "leads", "", martsync.Span{}, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Allowances()[1]; got.Taken != 0 {
+		t.Errorf("after the estimate of a stream that is exported: got %v, want that nothing has been exported today", got)
 	}
 }
 

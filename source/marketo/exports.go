@@ -113,6 +113,14 @@ func (m *meter) exportedToday() (bytes int64, known bool) {
 	return m.listed + m.finished, m.asked
 }
 
+// calledToday is how many calls this API user has made in the quota day, as far as known.
+func (m *meter) calledToday() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(m.clock.Now())
+	return m.today
+}
+
 // learnExported takes over the sum of the vendor's list.
 func (m *meter) learnExported(bytes int64) {
 	m.mu.Lock()

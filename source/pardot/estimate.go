@@ -65,7 +65,7 @@ func (s *source) estimate(ctx context.Context, st martsync.Stream, from martsync
 const assumedPages = 10
 
 // Allowances are what the configuration lets the source take a day.
-func (s *source) Allowances() []martsync.Cost {
+func (s *source) Allowances() []martsync.Allowance {
 	m := s.client.meter
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *source) Allowances() []martsync.Cost {
 	if calls == 0 {
 		return nil
 	}
-	return []martsync.Cost{{Name: callsName, Unit: "calls", Amount: calls}}
+	return []martsync.Allowance{{Cost: martsync.Cost{Name: callsName, Unit: "calls", Amount: calls}, Taken: -1}}
 }
 
 // Names of what is spent. The vendor has no limit of jobs, so Usage does not have them.
