@@ -45,7 +45,7 @@ func activityColumns() []martsync.Column {
 func newActivities(s *source, d *dispatcher) *rangeStream {
 	schema := martsync.Schema{Stream: "activities", Columns: activityColumns(), Key: []string{"marketo_guid"}}
 	spec := &partSpec{
-		name: "activities", object: activityObject, overlap: s.overlap(), way: s.activityWay(),
+		name: "activities", object: activityObject, overlap: s.overlap(), learns: s.measured, way: s.activityWay(),
 		fields: []string{ // all that the vendor exports; there is no numeric id. Source: Bulk Activity Extract
 			"marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId", "primaryAttributeValueId",
 			"primaryAttributeValue", "actionResult", "attributes",

@@ -18,24 +18,33 @@ import (
 // lists by id, one a call. Ids that do not exist are left out. A record that does not fit
 // its columns ends the sequence with an error of kind Data.
 func (s *source) Lookup(ctx context.Context, stream string, ids, fields []string) (martsync.Schema, iter.Seq2[*martsync.Records, error], error) {
-	numbers, err := parseIDs(ids)
+	one := oneByID(stream)
+	if stream != leadStream && one == nil {
+		return martsync.Schema{}, nil, fmt.Errorf("marketo: look up %s by id: %w", stream, martsync.ErrUnsupported)
+	}
+	numbers, err := parseIDs(ids) // those of other streams need not be numbers
 	if err != nil {
 		return martsync.Schema{}, nil, err
 	}
-	if stream == "leads" {
-		return s.lookupLeads(ctx, numbers, fields)
+	if one != nil {
+		return s.lookupAssets(ctx, one, numbers, fields)
 	}
+	return s.lookupLeads(ctx, numbers, fields)
+}
+
+// oneByID returns the assets of a stream that can be read by id, one a call; nil: they cannot.
+func oneByID(stream string) *asset {
 	for i := range assets {
 		if a := &assets[i]; a.stream == stream {
-			return s.lookupAssets(ctx, a, numbers, fields)
+			return a
 		}
 	}
 	for i := range listings {
 		if l := &listings[i]; l.stream == stream && l.one != "" {
-			return s.lookupAssets(ctx, &asset{stream: l.stream, one: l.one, columns: l.columns}, numbers, fields)
+			return &asset{stream: l.stream, one: l.one, columns: l.columns}
 		}
 	}
-	return martsync.Schema{}, nil, fmt.Errorf("marketo: look up %s by id: %w", stream, martsync.ErrUnsupported)
+	return nil
 }
 
 func parseIDs(texts []string) ([]int64, error) {
