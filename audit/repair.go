@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/internal/rows"
 )
 
 // A Repair is what became of records that one table names and another one lacks, such as leads of activities.
@@ -20,6 +19,7 @@ type Repair struct {
 	Missing int    `json:"missing"`           // ids
 	Stored  int    `json:"stored"`            // records that the vendor still had
 	Gone    int    `json:"gone"`              // ids that the vendor does not know; they are marked deleted
+	Bad     int    `json:"bad,omitzero"`      // ids whose records do not fit their columns; they are in quarantine
 	Left    int    `json:"left,omitzero"`     // ids that were too many for once
 	Skipped string `json:"skipped,omitempty"` // why nothing was done
 }
@@ -27,9 +27,35 @@ type Repair struct {
 // RepairOptions say who repairs.
 type RepairOptions struct {
 	Options
-	Sync string    // for the log
-	At   time.Time // becomes _synced_at
-	Most int       // ids of a table that are read at once, each of which may cost a call; 0: any number
+	Sync  string    // for the log
+	At    time.Time // becomes _synced_at
+	Views []string  // which views to repair, such as missing_leads or missing-leads; none: all that show what is missing
+	Most  int       // ids of a table that are read at once, each of which may cost a call; 0: any number
+}
+
+// Fold is the name of a view as commands and the configuration may write it.
+func fold(view string) string { return strings.ReplaceAll(strings.ToLower(view), "-", "_") }
+
+// chosen are the views that show what a table lacks, as far as they are wanted.
+func (o *RepairOptions) chosen(all []martsync.View) (views []martsync.View, err error) {
+	var names []string
+	for _, v := range all {
+		if v.Join != nil && v.Join.Anti && len(v.Join.On) == 1 {
+			views, names = append(views, v), append(names, strings.ReplaceAll(v.Name, "_", "-"))
+		}
+	}
+	for _, want := range o.Views {
+		if !slices.ContainsFunc(views, func(v martsync.View) bool { return v.Name == fold(want) }) {
+			return nil, &martsync.Error{
+				Kind: martsync.Config, Op: "repair", Err: fmt.Errorf("the source shows nothing called %q", want),
+				Hint: "What can be repaired: " + strings.Join(names, ", ") + ".",
+			}
+		}
+	}
+	return slices.DeleteFunc(views, func(v martsync.View) bool {
+		named := slices.ContainsFunc(o.Views, func(want string) bool { return v.Name == fold(want) })
+		return len(o.Views) > 0 && !named || !o.wants(v.Join.Stream)
+	}), nil
 }
 
 // Repairs reads by id what the source's views show to be missing, and stores it. It writes to the
@@ -57,10 +83,12 @@ func Repairs(ctx context.Context, o RepairOptions) iter.Seq2[Repair, error] {
 			yield(Repair{}, err)
 			return
 		}
-		for _, v := range all {
-			if v.Join == nil || !v.Join.Anti || len(v.Join.On) != 1 || !o.wants(v.Join.Stream) {
-				continue
-			}
+		chosen, err := o.chosen(all)
+		if err != nil {
+			yield(Repair{}, err)
+			return
+		}
+		for _, v := range chosen {
 			i := slices.IndexFunc(streams, func(s martsync.Stream) bool { return s.Schema().Stream == v.Join.Stream })
 			if i < 0 {
 				continue
@@ -86,26 +114,7 @@ type repairing struct {
 
 func (r *repairing) run(ctx context.Context) error {
 	ids, err := r.missing(ctx)
-	if err != nil || r.out.Skipped != "" {
-		return err
-	}
-	r.out.Missing = len(ids)
-	if most := r.o.Most; most > 0 && len(ids) > most {
-		ids, r.out.Left = ids[:most], len(ids)-most
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = strconv.FormatInt(id, 10)
-	}
-	theirs, records, err := r.look.Lookup(ctx, r.schema.Stream, texts, nil)
-	if errors.Is(err, martsync.ErrUnsupported) {
-		r.out.Skipped = "its records cannot be read by id"
-		return nil
-	}
-	if err != nil {
+	if err != nil || r.out.Skipped != "" || len(ids) == 0 {
 		return err
 	}
 	w, err := r.o.Destination.Open(ctx, r.schema)
@@ -116,135 +125,14 @@ func (r *repairing) run(ctx context.Context) error {
 		r.out.Skipped = "a sync has staged rows: run it to its end first"
 		return w.Close()
 	}
-	if err := r.store(ctx, w, ids, theirs, records); err != nil {
-		return errors.Join(err, w.Close())
+	s := newStoring(r, w)
+	err = s.read(ctx, ids)
+	if errors.Is(err, martsync.ErrUnsupported) {
+		r.out.Skipped = "its records cannot be read by id"
+		return w.Close()
 	}
-	return w.Close()
-}
-
-// missing returns the ids that the table of the view names and the other one lacks, ascending.
-func (r *repairing) missing(ctx context.Context) ([]int64, error) {
-	var have []int64
-	known, err := r.each(ctx, r.view.Join.Stream, r.view.Join.On[0][1], func(id int64) { have = append(have, id) })
-	if err != nil || !known {
-		return nil, err
+	if err == nil {
+		err = s.commit(ctx, ids)
 	}
-	slices.Sort(have)
-	var ids []int64
-	next := 1 << 16
-	tidy := func() {
-		slices.Sort(ids)
-		ids = slices.DeleteFunc(slices.Compact(ids), func(id int64) bool {
-			_, found := slices.BinarySearch(have, id)
-			return found
-		})
-		next = 2*len(ids) + 1<<16
-	}
-	_, err = r.each(ctx, r.view.From, r.view.Join.On[0][0], func(id int64) {
-		if ids = append(ids, id); len(ids) >= next {
-			tidy()
-		}
-	})
-	tidy()
-	return ids, err
-}
-
-// each yields the values of a column of whole numbers above zero.
-func (r *repairing) each(ctx context.Context, stream, column string, visit func(int64)) (known bool, err error) {
-	s, records, err := r.tables.ReadTable(ctx, stream)
-	if martsync.KindOf(err) == martsync.Config {
-		r.out.Skipped = "there is no table " + stream + " yet"
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	i := s.Index(column)
-	if i < 0 || s.Columns[i].Type != martsync.Int64 {
-		r.out.Skipped = fmt.Sprintf("%s of %s holds no whole numbers", column, stream)
-		return false, nil
-	}
-	for batch, err := range records {
-		if err != nil {
-			return false, fmt.Errorf("read table %s: %w", stream, err)
-		}
-		for k := range batch.Len {
-			if id := batch.Columns[i].Ints[k]; !batch.Columns[i].Null(k) && id > 0 {
-				visit(id)
-			}
-		}
-	}
-	return true, nil
-}
-
-// store commits what the vendor has of the ids, and marks the others deleted. The position stays as it is.
-func (r *repairing) store(ctx context.Context, w martsync.Writer, ids []int64, theirs martsync.Schema, records iter.Seq2[*martsync.Records, error]) error {
-	from := make([]int, len(r.schema.Columns)) // where each of our columns is among theirs
-	for i, c := range r.schema.Columns {
-		from[i] = theirs.Index(c.Name)
-	}
-	key := theirs.Index(r.schema.Key[0])
-	found := map[int64]bool{}
-	b := rows.NewBuilder(r.schema.Columns)
-	flush := func() error {
-		if b.Len() == 0 {
-			return nil
-		}
-		err := w.Write(ctx, b.Records())
-		b.Reset()
-		return err
-	}
-	for batch, err := range records {
-		if err != nil {
-			return err
-		}
-		for _, row := range rows.Of(theirs.Columns, batch) {
-			id, ok := row[key].(int64)
-			if !ok || found[id] {
-				continue
-			}
-			found[id] = true
-			cells := make(rows.Row, len(from))
-			for i, j := range from {
-				if j >= 0 && theirs.Columns[j].Type == r.schema.Columns[i].Type && theirs.Columns[j].Scale == r.schema.Columns[i].Scale {
-					cells[i] = row[j]
-				}
-			}
-			b.Append(cells...)
-		}
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	r.out.Stored = len(found)
-	if r.schema.Deletes {
-		at := r.schema.Index(r.schema.Key[0])
-		for _, id := range ids {
-			if found[id] {
-				continue
-			}
-			cells := make(rows.Row, len(from))
-			cells[at] = id
-			b.AppendTombstone(cells...)
-			if r.out.Gone++; b.Len() == martsync.MaxRows {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
-		}
-		if err := flush(); err != nil {
-			return err
-		}
-	}
-	written := int64(r.out.Stored + r.out.Gone)
-	return w.Commit(ctx, martsync.Commit{
-		Sync: r.o.Sync, At: r.o.At, Next: w.Cursor(),
-		Windows: []martsync.Window{{ // the ledger accounts for every row
-			Filter: fmt.Sprintf(`{"repair":%q}`, r.view.Name), Records: -1, Bytes: -1, Parsed: written, Written: written,
-		}},
-		Log: []martsync.LogEntry{{
-			Time: r.o.At, Sync: r.o.Sync, Stream: r.schema.Stream, Operation: "repair", Success: true, Rows: written,
-			Message: fmt.Sprintf("%s: %d records read by id, %d ids marked deleted that the vendor does not know", r.view.Name, r.out.Stored, r.out.Gone),
-		}},
-	})
+	return errors.Join(err, w.Close())
 }

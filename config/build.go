@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -25,6 +26,8 @@ type syncOptions struct {
 	Streams     patterns          `yaml:"streams" jsonschema:"description=What to copy: * or a list of names or patterns. Without it: everything."`
 	Exclude     patterns          `yaml:"exclude" jsonschema:"description=Names or patterns of streams to leave out."`
 	Raw         location          `yaml:"raw" jsonschema:"description=Where what the vendor sends is kept as it came: s3://bucket/prefix or a folder; or a mapping with url or path and s3. martsync replay makes tables from it again.,example=s3://my-bucket/raw"`
+	Repair      patterns          `yaml:"repair" jsonschema:"description=What to do after each sync: missing-leads reads by id the leads that activities name and the table lacks; those that the vendor does not know are marked deleted.,example=missing-leads"`
+	RepairMost  int               `yaml:"repair_most" jsonschema:"description=Most ids that a repair reads after one sync; a call reads 300 of Marketo's. The next sync goes on with the others.,default=3000,minimum=1"`
 	Schedule    string            `yaml:"schedule" jsonschema:"description=When to run: a cron expression of five fields.,example=0 9 * * WED"`
 	LateAfter   time.Duration     `yaml:"late_after" jsonschema:"description=How long after its last success a sync is late. Without it: when a time of its schedule has passed by 6 hours (or by the time to the next one if that is shorter).,example=26h"`
 	Timezone    string            `yaml:"timezone" jsonschema:"description=IANA time zone of schedule and start; UTC without it.,example=America/Los_Angeles"`
@@ -46,6 +49,9 @@ var (
 	topKeys  = []string{"version", "state", "sources", "destinations", "syncs", "alerts", "prices"}
 	namePart = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 )
+
+// DefaultRepairMost is how many ids a repair after a sync reads at most unless the file says otherwise: ten calls of Marketo.
+const DefaultRepairMost = 3000
 
 // nameRule is what namePart says, for people.
 const nameRule = "Use letters, digits, - and _, beginning with a letter or digit."
@@ -215,6 +221,18 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 		var err error
 		if s.Schedule, err = schedule.Parse(o.Schedule); err != nil {
 			p.at(at("schedule"), `Write five fields: minute hour day month weekday, like "0 9 * * WED".`, "schedule: %v", err)
+		}
+	}
+	s.Repair, s.RepairMost = o.Repair, cmp.Or(o.RepairMost, DefaultRepairMost)
+	if o.RepairMost < 0 {
+		p.at(at("repair_most"), "", "repair_most is %d", o.RepairMost)
+	}
+	if o.RepairMost > 0 && len(o.Repair) == 0 {
+		p.at(at("repair_most"), "Write repair: [missing-leads] as well, or leave repair_most out.", "repair_most has no meaning without repair")
+	}
+	for _, item := range scalars(n.member("repair")) {
+		if !namePart.MatchString(item.text) {
+			p.at(item, "Write the name of what is missing, like missing-leads.", "%q is nothing that can be repaired", item.text)
 		}
 	}
 	for _, key := range []string{"streams", "exclude"} {

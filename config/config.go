@@ -81,6 +81,8 @@ type Sync struct {
 	StartTable  *StartTable        // where streams begin instead; nil: at Start
 	Streams     []string           // patterns; empty: all
 	Exclude     []string           // patterns
+	Repair      []string           // what is repaired after each sync, such as missing-leads; none: nothing
+	RepairMost  int                // ids that one repair reads at most
 	Raw         *Place             // where what the vendor sends is kept; nil: nowhere
 	Schedule    *schedule.Schedule // when to run; nil: when somebody says so
 	LateAfter   time.Duration      // how long after its last success it is late; zero: when its schedule says so

@@ -179,7 +179,28 @@ func (e *engine) advance(ctx context.Context, list *listing) (Outcome, error) {
 	}
 	e.addTasks(list.streams)
 	e.work(ctx)
-	return e.outcome(ctx)
+	out, err := e.outcome(ctx)
+	if err != nil || !out.Done || e.After == nil {
+		return out, err
+	}
+	return e.after(ctx, out)
+}
+
+// after does what remains when the streams are done.
+func (e *engine) after(ctx context.Context, out Outcome) (Outcome, error) {
+	if e.stopping() {
+		return Outcome{WakeAt: e.Clock.Now()}, nil
+	}
+	entries, err := e.After(ctx, e.lease.Keep)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, entry := range entries {
+		e.run.AddLog(entry)
+	}
+	if err != nil {
+		return out, e.wrap(err)
+	}
+	return out, nil
 }
 
 // listingFailed decides about an error of Source.Streams, which concerns all streams.

@@ -54,6 +54,11 @@ type Sync struct {
 	// must return soon.
 	Observe func(Event)
 
+	// After, if set, is called when all streams are done and none has failed. The account is still the run's; keep says so
+	// again and is called now and then by whoever takes long. What it returns is added to the log of the run, which fails
+	// if there is an error. It may be called again if the run was interrupted in it.
+	After func(ctx context.Context, keep func(context.Context) error) ([]martsync.LogEntry, error)
+
 	// Ended, if set, is told how each Advance has ended: with the run as it was saved, nil if it was not taken up, and
 	// the error that Advance returns. The account is free again by then. Ctx is not done, even if the sync was
 	// interrupted.

@@ -205,6 +205,9 @@ func (a *app) showRepair(r *audit.Repair) {
 		text = "left alone: " + r.Skipped
 	case r.Missing > 0:
 		text = fmt.Sprintf("of %s missing in %s, %s stored and %d marked deleted", report.Plural(int64(r.Missing), "record", "records"), r.Stream, report.Count(int64(r.Stored)), r.Gone)
+		if r.Bad > 0 {
+			text += fmt.Sprintf(", %s in quarantine", report.Count(int64(r.Bad)))
+		}
 		if r.Left > 0 {
 			text += fmt.Sprintf("; %s left for the next time", report.Count(int64(r.Left)))
 		}

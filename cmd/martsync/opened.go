@@ -62,6 +62,7 @@ func (a *app) openSync(ctx context.Context, p plan, store state.Store, env marts
 		}
 		s.Raw = pipeline.KeepIn(zone.Open)
 	}
+	a.repairing(s, p, env)
 	a.alerted(ctx, s, p, store, env)
 	return s, closeOpened, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/audit"
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/pipeline"
@@ -30,6 +31,7 @@ type syncFlags struct {
 	since, until     string
 	maxTime          string
 	shard            string
+	repair           []string
 	parallel         int
 }
 
@@ -46,6 +48,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 		Example: `  martsync sync
   martsync sync marketing --stream leads --stream 'activit*'
   martsync sync --since 7d --backfill
+  martsync sync --repair missing-leads          # leads that activities name and the table lacks
   martsync sync --shard 1/3                     # on one of three machines
   martsync sync --no-wait || [ $? = 75 ]        # from cron: the next call goes on`,
 		Args: cobra.ArbitraryArgs,
@@ -62,6 +65,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 	fs.StringVar(&f.maxTime, "max-time", "", "stop at the next cursor after this `duration`")
 	fs.IntVar(&f.parallel, "parallel", 0, "`number` of streams at once (default 4)")
 	fs.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	fs.StringSliceVar(&f.repair, "repair", nil, "afterwards read by id what is missing under this `name`, such as missing-leads (repeatable)")
 	shardFlag(fs, &f.shard)
 	return c
 }
@@ -140,16 +144,21 @@ type plan struct {
 	backfill         bool
 	parallel         int
 	deadline         time.Time
+	repair           []string // what is repaired afterwards; none: nothing
+	repaired         func(audit.Repair)
 }
 
 func (a *app) plan(s config.Sync, f syncFlags) (plan, error) {
 	now := a.clock.Now()
 	p := plan{
-		sync: s, streams: s.Streams, exclude: s.Exclude, backfill: f.backfill, parallel: f.parallel,
+		repair: s.Repair, sync: s, streams: s.Streams, exclude: s.Exclude, backfill: f.backfill, parallel: f.parallel,
 		span: martsync.Span{Start: s.Start},
 	}
 	if len(f.streams) > 0 {
 		p.streams = f.streams
+	}
+	if len(f.repair) > 0 {
+		p.repair = f.repair
 	}
 	p.exclude = append(append([]string{}, s.Exclude...), f.exclude...)
 	for _, pattern := range append(append([]string{}, f.streams...), f.exclude...) {
@@ -191,6 +200,7 @@ type syncResult struct {
 	Took    float64          `json:"took_seconds"`
 	Streams []runlog.Stream  `json:"streams"`
 	Usage   []martsync.Usage `json:"usage,omitempty"`
+	Repairs []audit.Repair   `json:"repairs,omitempty"`
 	Exit    int              `json:"exit_code"`
 	Error   string           `json:"error,omitempty"`
 	Hint    string           `json:"hint,omitempty"`
@@ -220,6 +230,7 @@ func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsy
 }
 
 func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool, r *syncResult) (err error) {
+	p.repaired = func(done audit.Repair) { r.Repairs = append(r.Repairs, done) }
 	s, closeAll, err := a.openSync(ctx, p, store, env)
 	if err != nil {
 		return err
@@ -355,6 +366,9 @@ func (a *app) summary(r *syncResult) {
 	}
 	if err := t.WriteTo(a.out); err != nil {
 		return
+	}
+	for i := range r.Repairs {
+		a.showRepair(&r.Repairs[i])
 	}
 	if line := usageLine(r.Usage); line != "" {
 		a.print("  %s", a.out.Paint(report.Dim, "spent: "+line))

@@ -31,7 +31,7 @@ type Factory struct {
 // Run tests the laws. The destination must be a martsync.TableReader and a
 // martsync.HistoryReader. Laws of staging are skipped where Stage returns ErrUnsupported.
 func Run(t *testing.T, factory func(t testing.TB) Factory) {
-	for _, group := range [][]law{commitLaws, mergeLaws, deleteLaws, schemaLaws, typeLaws, stageLaws, sizeLaws} {
+	for _, group := range [][]law{commitLaws, mergeLaws, deleteLaws, schemaLaws, typeLaws, stageLaws, sizeLaws, matchLaws} {
 		for _, l := range group {
 			t.Run(l.name, func(t *testing.T) { l.test(newBench(t, factory(t))) })
 		}

@@ -45,7 +45,7 @@ func activityColumns() []martsync.Column {
 func newActivities(s *source, d *dispatcher) *rangeStream {
 	schema := martsync.Schema{Stream: "activities", Columns: activityColumns(), Key: []string{"marketo_guid"}}
 	spec := &partSpec{
-		name: "activities", object: activityObject, overlap: s.overlap(), way: s.activityWay(),
+		name: "activities", object: activityObject, overlap: s.overlap(), learns: s.measured, way: s.activityWay(),
 		fields: []string{ // all that the vendor exports; there is no numeric id. Source: Bulk Activity Extract
 			"marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId", "primaryAttributeValueId",
 			"primaryAttributeValue", "actionResult", "attributes",
@@ -71,9 +71,8 @@ func (s *source) activityWay() way {
 // allTypes is for endpoints that have one type only.
 func allTypes(context.Context) ([]int, error) { return nil, nil }
 
-func onlyType(id int) func(context.Context) ([]int, error) {
-	return func(context.Context) ([]int, error) { return []int{id}, nil }
-}
+// onlyMerges is for what reads no other activities.
+func onlyMerges(context.Context) ([]int, error) { return []int{mergeLeads}, nil }
 
 // wantedTypes are the ids of the account's activity types without the excluded ones.
 func (s *source) wantedTypes(ctx context.Context) ([]int, error) {

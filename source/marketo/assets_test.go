@@ -254,7 +254,7 @@ func TestAssetThatShowsUpLateIsRead(t *testing.T) {
 	}
 }
 
-func TestE49_VanishedAssetsAreNoticedByAFullListing(t *testing.T) {
+func TestVanishedAssetsAreNoticedByAFullListing(t *testing.T) {
 	sh := &shelf{}
 	v, s := onShelf(t, sh)
 	tb := newTable("id")
@@ -338,7 +338,7 @@ func TestListingThatNeverRestsMarksNothingDeleted(t *testing.T) {
 	}
 }
 
-func TestE46_ShortPagesAreNotTheEnd(t *testing.T) {
+func TestShortPagesAreNotTheEnd(t *testing.T) {
 	sh := &shelf{}
 	sh.put(noon, numbers(1, 500)...)
 	v := newFakeVendor(t, map[string]script{shelfKind.path: func(n int, w http.ResponseWriter, r *http.Request) {
@@ -477,7 +477,7 @@ func TestE28_WhatAnAccountLacksIsUnavailable(t *testing.T) {
 	}
 }
 
-func TestE47_EmptyTimeRangesAreNotAskedFor(t *testing.T) {
+func TestEmptyTimeRangesAreNotAskedFor(t *testing.T) {
 	sh := &shelf{}
 	v, s := onShelf(t, sh)
 	tb := newTable("id")

@@ -104,7 +104,12 @@ type partSpec struct {
 
 	way     way           // what the operator asked for; "": the cheaper one
 	overlap time.Duration // see reread
+	learns  bool          // the overlap is what is measured, and this one until something has been; see lateness
 	keeps   time.Duration // how long the vendor keeps what is read; 0: for longer than anyone waits
+
+	thrifty bool            // reading again is dear however few pages it takes: each row leads to more
+	only    func(*run) bool // whether the run needs the part; nil: each does
+	sweeps  bool            // goes through everything again and again; see sweep
 
 	// fromNow is set for parts that matter only to what the stream has already delivered: the
 	// first run starts them at the present, not at the stream's beginning.
@@ -160,13 +165,17 @@ type run struct {
 	pick      []int          // see rowWriter
 	raw       []martsync.Raw // pages whose rows have not been yielded yet
 	rawBytes  int
-	dirty     bool   // pos has changed since it was last yielded
-	delivered bool   // rows, or bytes they may come from, have been yielded since the last verified cursor
-	fresh     *job   // intended by this read: it cannot be in the vendor's list yet
-	born      *job   // created by this read: it cannot have been enqueued yet
-	discarded func() // hears that what was yielded has been taken back; nil: nobody
-	stray     int64  // lines of gathered files that are in quarantine
-	bound     second // where the windows under way end if not with the run; 0: with the run
+	dirty     bool     // pos has changed since it was last yielded
+	delivered bool     // rows, or bytes they may come from, have been yielded since the last verified cursor
+	fresh     *job     // intended by this read: it cannot be in the vendor's list yet
+	born      *job     // created by this read: it cannot have been enqueued yet
+	discarded func()   // hears that what was yielded has been taken back; nil: nobody
+	doubted   bool     // it has been noted that leads cannot be read by id
+	count     *counter // of the pages that are being read; nil: they are not counted
+	stray     int64    // lines of gathered files that are in quarantine
+	unsure    bool     // one of the gathered files was not there and has been taken for empty
+	bound     second   // where the windows under way end if not with the run; 0: with the run
+	hangUp    func()   // closes the download under way, which goes on where it was; nil: there is none
 }
 
 func (r *run) read(ctx context.Context, from martsync.Cursor) error {
@@ -254,7 +263,16 @@ func (r *run) over() bool {
 	}
 	for _, spec := range r.parts {
 		p := r.pos.Parts[spec.name]
-		if p == nil || p.At < r.pos.Until || len(p.Jobs) > 0 || p.Feed != nil {
+		if p == nil {
+			continue // of a newer version than the run
+		}
+		if spec.sweeps {
+			if len(p.Jobs) > 0 && p.Jobs[0].File != nil {
+				return false
+			}
+			continue
+		}
+		if p.At < r.pos.Until || len(p.Jobs) > 0 || p.Feed != nil {
 			return false
 		}
 	}
@@ -269,9 +287,15 @@ func (r *run) begin(ctx context.Context) (bool, error) {
 	}
 	present := secondOf(r.src.now())
 	for _, spec := range r.parts {
+		if spec.sweeps {
+			continue
+		}
 		p := r.pos.Parts[spec.name]
 		if p == nil {
 			start := until.add(-rereadLeast)
+			if r.pos.Until != 0 {
+				start = r.pos.Until.add(-rereadLeast) // an older version has read the rest
+			}
 			if !spec.fromNow {
 				var err error
 				if start, err = r.start(ctx); err != nil {
@@ -281,16 +305,19 @@ func (r *run) begin(ctx context.Context) (bool, error) {
 			if spec.keeps > 0 {
 				start = max(start, present.add(-spec.keeps))
 			}
-			r.pos.Parts[spec.name] = &part{At: min(start, until), Swept: until}
+			p = &part{At: min(start, until), Swept: until}
+			if spec.learns {
+				p.Late = newLateness(until)
+			}
+			r.pos.Parts[spec.name] = p
 			continue
 		}
 		before := p.At
-		costly := dear(p.Pace, until.sub(p.At), spec.overlap, r.src.cfg.Limits.exportBytes())
-		p.At, p.Swept = reread(p.At, p.Swept, until, spec.overlap, costly)
+		r.again(ctx, spec, p, until)
 		p.Way, p.Was, p.By, p.Refused = "", p.By, "", nil
 		if oldest := present.add(-spec.keeps); spec.keeps > 0 && p.At < oldest {
 			p.At = oldest
-			if before < oldest {
+			if before < oldest && (spec.only == nil || r.pos.Parts[leadPart].Was == byCreation) {
 				r.note("gap", "the vendor keeps %s for %.0f days; what happened between %s and %s can no longer be read", spec.name, spec.keeps.Hours()/24, before, oldest)
 			}
 		}
@@ -315,11 +342,17 @@ func (r *run) start(ctx context.Context) (second, error) {
 
 // part reads one part up to the end of the run.
 func (r *run) part(ctx context.Context, spec *partSpec) error {
+	if spec.sweeps {
+		return r.sweep(ctx, spec)
+	}
 	p := r.pos.Parts[spec.name]
 	if p == nil {
 		// A part that this version knows and the one that began the run did not.
 		p = &part{At: r.pos.Until, Swept: r.pos.Until}
 		r.pos.Parts[spec.name] = p
+	}
+	if spec.only != nil && !spec.only(r) && (p.At < r.pos.Until || p.Feed != nil) {
+		p.At, p.Feed, r.dirty = r.pos.Until, nil, true
 	}
 	for p.At < r.limit() || p.Feed != nil {
 		if err := r.choose(ctx, spec, p); err != nil {
@@ -353,7 +386,7 @@ func (r *run) choose(ctx context.Context, spec *partSpec, p *part) error {
 		if err != nil {
 			return err
 		}
-		p.Way = cheaper(r.limit().sub(p.At), loops(types), p.Pace)
+		p.Way = cheaper(r.limit().sub(p.At), loops(types), p.Pace, r.src.budget())
 	}
 	return nil
 }

@@ -51,9 +51,14 @@ func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
 			return err
 		}
 	}
+	// Now, since they may take a call, and a download makes none while it is open: see records.
+	o, err := spec.options(ctx, p, j)
+	if err != nil {
+		return err
+	}
 	if j.Rows != nil && *j.Rows == 0 && j.File == nil {
 		// What the file of an empty job looks like, or whether there is one, is not documented.
-		return r.finish(ctx, spec, p, j, filePosition{}, "")
+		return r.finish(ctx, spec, p, j, o, filePosition{}, "")
 	}
 	d, err := newDownload(ctx, j, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		j.Calls++
@@ -74,18 +79,21 @@ func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
 	case isBad:
 		return r.rejected(ctx, p, j, bad)
 	case errors.Is(err, errGone):
-		return r.gone(ctx, spec, p, j)
+		return r.gone(ctx, spec, p, j, o)
 	case err != nil:
 		return err
 	}
 	if d.cuts > 0 {
 		r.note("download", "the download of job %s broke off and was resumed, %d times", j.ID, d.cuts)
 	}
-	return r.finish(ctx, spec, p, j, end, sum)
+	return r.finish(ctx, spec, p, j, o, end, sum)
 }
 
 // records yields the records of a file from where j.File says. It returns the position at the
 // end of the file.
+//
+// An open file holds one of the places that the account has for calls. If each of them were held by a download
+// that asks for something else, none would come to an end: so whoever has to ask hangs up first.
 func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *download) (filePosition, error) {
 	at, o := filePosition{}, spec.fileOptions(&r.schema)
 	o.Raw = r.src.keep
@@ -97,9 +105,15 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 		}
 		o.Header, o.StartLine = header, at.Rows
 	}
+	r.hangUp = d.Close
+	defer func() { r.hangUp = nil }()
 	rows := newFileRows(r, spec, j.ID)
 	raw := martsync.Raw{Body: "job-" + j.ID + ".csv", How: how{Kind: cmp.Or(spec.kind, exportFile), Part: spec.name, Job: j.ID, From: j.From, To: j.To}.text(), Offset: at.Offset}
 	base, last, replaced := at.Offset, at.Offset, int64(0)
+	count := r.newCounter(spec, p, at.Seen)
+	if count != nil {
+		at.Seen = count.into
+	}
 	checked := j.File != nil
 	for chunk, err := range csvfile.Read(ctx, d, o) {
 		if err != nil {
@@ -112,6 +126,7 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 			checked = true
 		}
 		end := base + chunk.Offset
+		count.records(chunk.Records)
 		b, out, bad, err := rows.take(ctx, &chunk)
 		if err != nil {
 			return at, err
@@ -126,10 +141,10 @@ func (r *run) records(ctx context.Context, spec *partSpec, p *part, j *job, d *d
 			b.Raw = []martsync.Raw{raw}
 			raw.Offset += int64(len(raw.Data))
 		}
+		m := d.hash.mark(end) // also where no row comes of it: what is before the mark is let go
 		if b.Records == nil && len(b.Quarantined) == 0 && b.Raw == nil {
 			continue
 		}
-		m := d.hash.mark(end)
 		if end-last >= r.cursorEvery && b.Records != nil {
 			at.Hashed, at.Hash, at.Tail, last = m.at, m.state, d.hash.tail(end), end
 			f := at
@@ -316,23 +331,28 @@ func (r *run) rejected(ctx context.Context, p *part, j *job, bad *badFile) error
 }
 
 // gone decides about a completed job without a file.
-func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job) error {
+func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions) error {
 	if j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0 && j.File == nil && !r.delivered {
 		// Twice the vendor told neither count nor size and had no file: there is nothing to export.
 		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
-		return r.finish(ctx, spec, p, j, filePosition{}, "")
+		sure := *spec
+		sure.complete = nil // a guess is no reason to take records for deleted
+		return r.finish(ctx, &sure, p, j, o, filePosition{}, "")
 	}
 	return r.retry(ctx, p, j, "its file is gone", false)
 }
 
 // finish completes the first window: from here on its rows may be shown.
-func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, end filePosition, sum string) error {
-	w := spec.window(ctx, p, j, end, sum)
+func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions, end filePosition, sum string) error {
+	w := spec.window(j, o, end, sum)
 	b := martsync.Batch{Window: w}
 	if spec.complete != nil && end.Bad == 0 { // else somebody is there and no row says so
 		b.Complete = spec.complete(j.window)
 	}
 	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
+	if p.Late != nil {
+		p.Late.Now = p.Late.Now.merge(end.Seen)
+	}
 	p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
 	if p.Step += p.Step / 4; p.Step.sub(0) >= maxWindow {
 		p.Step = 0
@@ -343,7 +363,7 @@ func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, end f
 }
 
 // window is the row of the ledger for a file that has been verified.
-func (spec *partSpec) window(ctx context.Context, p *part, j *job, end filePosition, sum string) *martsync.Window {
+func (spec *partSpec) window(j *job, o exportOptions, end filePosition, sum string) *martsync.Window {
 	from, to := j.From, j.To
 	if spec.covers != nil {
 		from, to = spec.covers(j.window)
@@ -355,7 +375,6 @@ func (spec *partSpec) window(ctx context.Context, p *part, j *job, end filePosit
 	if to != 0 {
 		w.From, w.To = from.time(), to.time()
 	}
-	o, _ := spec.options(ctx, p, j) // they are known: the job was created with them
 	w.Filter = filterJSON(spec.object.filter(j.window, o))
 	if j.Size != nil {
 		w.Bytes = *j.Size

@@ -68,11 +68,18 @@ func (r *run) collect(ctx context.Context, spec *partSpec, p *part) error {
 // false if one of them has to be exported again; what has been yielded is taken back then.
 func (r *run) deliverAll(ctx context.Context, spec *partSpec, p *part) (bool, error) {
 	for _, j := range p.Jobs {
+		o, err := spec.options(ctx, p, j)
+		if err != nil {
+			return false, err
+		}
 		end, sum, err := r.deliverWhole(ctx, spec, p, j)
 		bad, isBad := errors.AsType[*badFile](err)
 		switch {
 		case isBad:
 			return false, r.rejected(ctx, p, j, bad)
+		case errors.Is(err, errGone) && end.Rows == 0 && j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0:
+			r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
+			r.unsure, end, sum = true, filePosition{}, ""
 		case errors.Is(err, errGone):
 			return false, r.retry(ctx, p, j, "its file is gone", false)
 		case err != nil:
@@ -83,7 +90,7 @@ func (r *run) deliverAll(ctx context.Context, spec *partSpec, p *part) (bool, er
 		if spec.kind == keyFile {
 			continue // no row comes of it
 		}
-		if err := r.send(martsync.Batch{Window: spec.window(ctx, p, j, end, sum)}); err != nil {
+		if err := r.send(martsync.Batch{Window: spec.window(j, o, end, sum)}); err != nil {
 			return false, err
 		}
 	}
@@ -92,8 +99,8 @@ func (r *run) deliverAll(ctx context.Context, spec *partSpec, p *part) (bool, er
 
 func (r *run) deliverWhole(ctx context.Context, spec *partSpec, p *part, j *job) (end filePosition, sum string, err error) {
 	none := j.Rows != nil && *j.Rows == 0
-	if twice := j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0; none || twice {
-		return end, "", nil // see gone
+	if none {
+		return end, "", nil // see deliver
 	}
 	d, err := newDownload(ctx, j, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
 		j.Calls++

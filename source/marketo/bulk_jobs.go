@@ -104,18 +104,26 @@ func (r *run) fill(ctx context.Context, spec *partSpec, p *part) (parked, err er
 		if r.parked != nil && r.now() < r.parkedUntil {
 			return r.parked.until(r.parkedUntil.sub(r.now())), nil
 		}
+		length := time.Duration(0)
+		if i < 0 {
+			var err error
+			if length, parked, err = r.next(ctx, p); err != nil {
+				return nil, err
+			}
+			if parked != nil {
+				r.parked, r.parkedUntil = &quotaError{parked}, r.now().add(martsync.AfterOf(parked))
+			}
+			if parked != nil || length == 0 {
+				r.jobs.update(r.schema.Stream, r.pos)
+				return parked, nil
+			}
+		}
 		if !r.jobs.take(r.schema.Stream) {
+			r.jobs.update(r.schema.Stream, r.pos) // what has been booked for the window is free again
 			return nil, nil
 		}
 		if i < 0 {
 			i = len(p.Jobs)
-			length := stepFor(p.Pace, r.src.cfg.Limits.exportBytes())
-			if r.longest > 0 {
-				length = min(length, r.longest)
-			}
-			if p.Step > 0 {
-				length = min(length, p.Step.sub(0))
-			}
 			p.Jobs = append(p.Jobs, &job{window: nextWindow(p.end(), r.limit(), length)})
 		}
 		j := p.Jobs[i]
@@ -282,7 +290,9 @@ func (r *run) adjust(spec *partSpec, p *part, fields []string, err error) bool {
 		return true
 	}
 	if e.Code == "1035" && spec.object == memberObject && p.filterBy() == byUpdate {
-		p.By, r.dirty = byCreation, true
+		if p.By, r.dirty = byCreation, true; p.Was == byCreation {
+			return true // as said before
+		}
 		r.note("warning", "this subscription cannot export program members by the date of their last change; the programs that changed are read whole")
 		return true
 	}

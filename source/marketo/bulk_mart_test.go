@@ -235,6 +235,7 @@ type account struct {
 
 	longest time.Duration // of windows; 0: as usual
 	every   int64         // bytes between two cursors; 0: as usual
+	held    int           // ids of leads that wait to be read; 0: as usual
 	temp    string
 }
 
@@ -297,6 +298,11 @@ func (a *account) stream(s *source, name string) (martsync.Stream, error) {
 			r.longest = a.longest
 			if a.every > 0 {
 				r.cursorEvery = a.every
+			}
+			for _, spec := range r.parts {
+				if a.held > 0 && spec.pages != nil && spec.pages.leads != nil {
+					spec.pages.leads.most = a.held
+				}
 			}
 			return st, nil
 		}

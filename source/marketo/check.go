@@ -109,13 +109,7 @@ func (s *source) checks() []check {
 			fields, err := s.describe(ctx)
 			return fmt.Sprintf("%d exportable fields", len(fields)), err
 		}},
-		{"stream leads: changes", "Without the export filter updatedAt only new leads arrive incrementally; ask Adobe support to switch it on.", func(ctx context.Context) (string, error) {
-			ok, err := s.probeUpdatedAt(ctx)
-			if err == nil && !ok {
-				err = &martsync.Error{Kind: martsync.Unavailable, Op: "marketo: check", Err: errors.New("the subscription has no export filter updatedAt")}
-			}
-			return "the export filter updatedAt works", err
-		}},
+		{"stream leads: changes", role("Read-Only Activity and Read-Only Lead"), s.checkChanges},
 		{"stream activities", role("Read-Only Activity"), func(ctx context.Context) (string, error) {
 			types, err := s.activityTypes(ctx)
 			return fmt.Sprintf("%d activity types", len(types)), err

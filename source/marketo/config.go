@@ -21,6 +21,7 @@ type Config struct {
 	Start setting.Moment `yaml:"start,omitempty" json:"start,omitempty" jsonschema:"description=Earliest records wanted when a stream is read for the first time: a date or an RFC 3339 time; a sync's own start wins. Default: everything the vendor still has"`
 
 	Limits      Limits      `yaml:"limits,omitempty" json:"limits,omitempty" jsonschema:"description=How much of the subscription's API limits may be used. Every integration of the subscription shares them"`
+	Leads       Leads       `yaml:"leads,omitempty" json:"leads,omitempty" jsonschema:"description=How leads are read"`
 	Activities  Activities  `yaml:"activities,omitempty" json:"activities,omitempty" jsonschema:"description=How activities are read"`
 	Assets      Assets      `yaml:"assets,omitempty" json:"assets,omitempty" jsonschema:"description=How assets are read"`
 	Tokens      Tokens      `yaml:"tokens,omitempty" json:"tokens,omitempty" jsonschema:"description=How the tokens of folders and programs are read"`
@@ -42,11 +43,16 @@ type Limits struct {
 	ExportQuotaMegabytes int `yaml:"export_quota_megabytes,omitempty" json:"export_quota_megabytes,omitempty" jsonschema:"default=500,minimum=1,description=Megabytes a day of bulk exports that the subscription has"`
 }
 
+// Leads say how leads are read.
+type Leads struct {
+	Sweep setting.Duration `yaml:"sweep,omitempty" json:"sweep,omitempty" jsonschema:"default=30d,description=Only where the subscription cannot export leads by the date of their last change: the time within which all are exported again\\, a slice at a time\\, so that changes which no activity tells arrive"`
+}
+
 // Activities say how activities are read.
 type Activities struct {
 	Exclude []string         `yaml:"exclude,omitempty" json:"exclude,omitempty" jsonschema:"description=Activity types to leave out\\, by id or name,example=1,example=Visit Webpage"`
 	Mode    string           `yaml:"mode,omitempty" json:"mode,omitempty" jsonschema:"enum=auto,enum=bulk,enum=rest,default=auto,description=bulk: export jobs; rest: pages of 300; auto: whichever costs less for the time range"`
-	Overlap setting.Duration `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"default=24h,description=How far back each sync reads again\\, since activities appear late"`
+	Overlap setting.Duration `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"description=How far back each sync reads again\\, since activities appear late. Without it: 24h in the first week\\, then twice as far back as any was late\\, 4 to 48 hours,example=36h"`
 }
 
 // Assets say how assets are read.
@@ -99,6 +105,8 @@ const (
 	defaultFullListing = 7 * 24 * time.Hour
 	defaultTokens      = 24 * time.Hour
 	defaultReads       = 3000
+	leastSweep         = 24 * time.Hour
+	defaultSweep       = 30 * 24 * time.Hour
 	defaultWhole       = 30 * 24 * time.Hour
 	defaultObjects     = 7 * 24 * time.Hour
 )
@@ -120,6 +128,7 @@ func (c Config) withDefaults() (Config, error) {
 	l.Concurrent = setting.Or(l.Concurrent, politeConcurrent)
 	l.ExportQuotaMegabytes = setting.Or(l.ExportQuotaMegabytes, vendorExportMB)
 	l.ExportMegabytes = setting.Or(l.ExportMegabytes, max(1, l.ExportQuotaMegabytes/2))
+	c.Leads.Sweep = setting.Or(c.Leads.Sweep, setting.Duration(defaultSweep))
 	c.Activities.Mode = setting.Or(c.Activities.Mode, "auto")
 	c.Activities.Overlap = setting.Or(c.Activities.Overlap, setting.Duration(defaultOverlap))
 	c.Assets.FullListingEvery = setting.Or(c.Assets.FullListingEvery, setting.Duration(defaultFullListing))
@@ -153,9 +162,11 @@ func (c Config) withDefaults() (Config, error) {
 		return c, configError(fmt.Sprintf("limits.concurrent is %d, the vendor allows %d", l.Concurrent, vendorConcurrent), "")
 	case c.Activities.Mode != "auto" && c.Activities.Mode != "bulk" && c.Activities.Mode != "rest":
 		return c, configError(fmt.Sprintf("activities.mode is %q", c.Activities.Mode), "Use auto, bulk or rest.")
+	case c.Leads.Sweep < setting.Duration(leastSweep) && c.Leads.Sweep >= 0:
+		return c, configError("leads.sweep is less than a day", "A sweep exports all leads again; a week or a month is usual.")
 	case c.Assets.ProgramReads < 1:
 		return c, configError("assets.program_reads must be positive", "")
-	case c.Activities.Overlap < 0 || c.Assets.FullListingEvery < 0 || c.Assets.Every < 0 || c.Tokens.Every < 0 || c.Members.Every < 0 || c.Members.FullListingEvery < 0 ||
+	case c.Leads.Sweep < 0 || c.Activities.Overlap < 0 || c.Assets.FullListingEvery < 0 || c.Assets.Every < 0 || c.Tokens.Every < 0 || c.Members.Every < 0 || c.Members.FullListingEvery < 0 ||
 		c.Custom.FullListingEvery < 0 || c.Objects.Every < 0 || c.ListMembers.Every < 0:
 		return c, configError("a duration is negative", "")
 	}

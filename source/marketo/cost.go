@@ -2,21 +2,28 @@ package marketo
 
 import "time"
 
-// Quotas of most subscriptions, for weighing calls against bytes; the vendor enforces its
-// own. Marketo REST API, Marketo Integration Best Practices; Bulk Extract, Limits.
-const (
-	callsADay = 50_000
-	bytesADay = 500_000_000
-)
-
 // jobCalls is what an export job costs in calls: create, enqueue, about five times status,
 // file.
 const jobCalls = 8
 
 // restMost is the most calls a run may spend on reading activities page by page. Under the
 // default pace of 50 calls in 20 seconds that takes about three minutes, which is what an
-// export job takes at the least.
-const restMost = 450
+// export job takes at the least. Where the configuration has another pace, so many calls as take that long.
+const restMost = 9 * politeCallsPer20s
+
+// A budget is what a run may take: of the day's calls and export bytes as much as is left of this source's shares,
+// and no more pages than can be read in the time that an export job takes.
+type budget struct{ calls, bytes, pages float64 }
+
+// budget is what is left of today. Of export bytes that have not been asked for yet everything is.
+func (s *source) budget() budget {
+	m := s.client.meter
+	spent, _ := m.exportedToday()
+	return budget{
+		calls: float64(m.left()), bytes: float64(m.limits.exportBytes() - spent),
+		pages: float64(restMost * m.limits.CallsPer20s / politeCallsPer20s),
+	}
+}
 
 // blindRest is the longest stretch read page by page while nothing is known about how busy
 // the account is.
@@ -28,6 +35,9 @@ type pace struct {
 	Bytes float64 `json:"bytes,omitempty"` // in export files
 	Calls float64 `json:"calls,omitempty"` // read page by page, beside those that every walk takes
 }
+
+// leastPace is what a day is taken to have where it has had nothing.
+const leastPace = 0.1
 
 // A way of reading activities.
 type way string
@@ -41,37 +51,43 @@ const (
 const walkCalls = 2
 
 // cheaper chooses the way for a stretch of history: the one that takes the smaller share
-// of the day's quota, calls for pages, bytes (and a few calls) for an export job. Loops is how
+// of what is left today, calls for pages, bytes (and a few calls) for an export job. Loops is how
 // many times the log has to be walked, one for every ten activity types.
 //
-// Pages are only considered up to restMost calls. Their number is taken from the last walk
+// Pages are only considered if there are few, see budget. Their number is taken from the last walk
 // if there was one, because the server hands out its log in blocks and filters afterwards, so
 // a rare type may cost as many calls as all of them; else it is estimated from the rows.
-func cheaper(stretch time.Duration, loops int, p pace) way {
+func cheaper(stretch time.Duration, loops int, p pace, left budget) way {
+	calls, bytes := costOf(stretch, loops, p)
+	switch {
+	case calls < 0 && stretch <= blindRest:
+		return byPage
+	case calls < 0 || calls > min(left.pages, left.calls):
+		return byJob
+	case left.bytes <= 0:
+		return byPage // a job would have to wait for tomorrow
+	case calls/left.calls <= bytes/left.bytes+jobCalls/left.calls:
+		return byPage
+	}
+	return byJob
+}
+
+// costOf is what a stretch is expected to take: calls page by page, or bytes in files. Negative: not known.
+func costOf(stretch time.Duration, loops int, p pace) (calls, bytes float64) {
 	days := stretch.Hours() / 24
-	var calls float64
 	switch {
 	case p.Calls > 0:
 		calls = p.Calls*days + float64(walkCalls*loops)
 	case p.Rows > 0:
 		calls = float64(loops) * (p.Rows*days/leadPage + walkCalls)
-	case stretch <= blindRest:
-		return byPage
 	default:
-		return byJob
+		return -1, -1
 	}
-	if calls > restMost {
-		return byJob
-	}
-	perRow := 250.0 // bytes of an activity in a file, when no file has been seen yet
-	bytes := p.Bytes * days
-	if bytes == 0 {
+	const perRow = 250 // bytes of an activity in a file, when no file has been seen yet
+	if bytes = p.Bytes * days; bytes == 0 {
 		bytes = p.Rows * perRow * days
 	}
-	if calls/callsADay <= bytes/bytesADay+jobCalls/float64(callsADay) {
-		return byPage
-	}
-	return byJob
+	return calls, bytes
 }
 
 // quotaShare is the part of the day's bytes that one window should take at most, so that a
@@ -99,7 +115,7 @@ const rereadShare = 0.2
 func dear(p pace, gap, overlap time.Duration, bytesQuota int64) bool {
 	runs := min(float64(24*time.Hour)/float64(max(gap, time.Minute)), 24*60)
 	days := runs * overlap.Hours() / 24
-	return p.Bytes*days > rereadShare*float64(bytesQuota) || p.Calls*days > rereadShare*callsADay
+	return p.Bytes*days > rereadShare*float64(bytesQuota) || p.Calls*days > rereadShare*vendorDailyCalls
 }
 
 // observe folds a finished stretch into the pace. Newer stretches weigh more: accounts grow.
@@ -121,9 +137,10 @@ func (p *pace) observe(stretch time.Duration, rows, bytes, calls int64) {
 	}
 	if bytes >= 0 {
 		fold(&p.Bytes, bytes)
+		p.Bytes = max(p.Bytes, leastPace) // nothing to speak of is not the same as not known
 	}
 	if calls >= 0 {
 		fold(&p.Calls, calls)
-		p.Calls = max(p.Calls, 0.1) // nothing to speak of is not the same as not known
+		p.Calls = max(p.Calls, leastPace)
 	}
 }

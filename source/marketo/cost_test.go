@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// wholeDay is what the default configuration leaves at midnight.
+var wholeDay = budget{calls: vendorDailyCalls / 2, bytes: vendorExportMB / 2 * 1e6, pages: restMost}
+
 func TestCheaper(t *testing.T) {
 	const hour, day = time.Hour, 24 * time.Hour
 	for _, c := range []struct {
@@ -27,7 +30,7 @@ func TestCheaper(t *testing.T) {
 		{"no bytes known", 2 * day, 4, pace{Rows: 2_000}, byPage},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := cheaper(c.stretch, c.loops, c.pace); got != c.want {
+			if got := cheaper(c.stretch, c.loops, c.pace, wholeDay); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
 		})

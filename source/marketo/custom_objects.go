@@ -161,7 +161,7 @@ func (c *customStream) all(ctx context.Context, r *run, first bool) error {
 		p = &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)}
 		r.pos.Parts[c.whole.name], r.pos.Read, r.dirty = p, r.now(), true
 	}
-	r.stray, r.discarded = 0, func() { r.stray = 0 }
+	r.stray, r.discarded = 0, func() { r.stray, r.unsure = 0, false }
 	if err := r.gather(ctx, c.whole, p, true); err != nil {
 		return err
 	}
@@ -169,6 +169,10 @@ func (c *customStream) all(ctx context.Context, r *run, first bool) error {
 	r.pos.Full = r.pos.Read
 	delete(r.pos.Parts, c.whole.name)
 	r.jobs.update(r.schema.Stream, r.pos)
+	if r.unsure {
+		r.note("listing", "all records of %s have been read, as far as there were files; none was marked deleted", r.schema.Stream)
+		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
+	}
 	if r.stray > 0 {
 		r.note("listing", "all records of %s have been read; as %d are in quarantine, none was marked deleted", r.schema.Stream, r.stray)
 		return r.send(martsync.Batch{Cursor: r.pos.cursor()})

@@ -20,6 +20,7 @@ type detailPosition struct {
 	Read  int64 `json:"read,omitempty"`  // records updated before this have been read by id
 	Until int64 `json:"until,omitempty"` // where the time range under way ends; 0: none is under way
 	Done  int64 `json:"done,omitempty"`  // in it, the last id that was read
+	Lacks bool  `json:"lacks,omitempty"` // it has been said that they cannot be read
 }
 
 // detailed reports whether reads by id tell more of these assets than their listing.
@@ -58,7 +59,10 @@ func (a *assetStream) details(ctx context.Context, p assetPosition, seen map[int
 			err := r.one(ctx, id)
 			if martsync.KindOf(err) == martsync.Unavailable {
 				// The listing is worth having without what only these reads tell.
-				r.notes = []martsync.Note{{Operation: "skip", Message: fmt.Sprintf("tags and costs of %s cannot be read: %s", a.schema.Stream, cause(err))}}
+				if !d.Lacks {
+					r.notes = []martsync.Note{{Operation: "skip", Message: fmt.Sprintf("tags and costs of %s cannot be read: %s", a.schema.Stream, cause(err))}}
+				}
+				d.Lacks = true
 				r.flush(p)
 				return
 			}

@@ -147,6 +147,11 @@ func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsy
 	var calls, bytes, jobs float64
 	for i, spec := range st.parts {
 		p := r.pos.Parts[spec.name]
+		if spec.sweeps || spec.only != nil {
+			c, b, j := r.dearer(spec)
+			calls, bytes, jobs = calls+c, bytes+b, jobs+j
+			continue
+		}
 		if p == nil || p.At >= r.limit() && p.Feed == nil {
 			continue
 		}
@@ -199,7 +204,7 @@ func (s *source) extent(ctx context.Context, st *rangeStream, spec *partSpec, p 
 			detail: "from what a day has taken so far",
 		}, nil
 	case spec.object == leadObject:
-		return s.leadExtent(ctx, st, w, sample)
+		return s.leadExtent(ctx, st, p.filterNext(), w, sample)
 	case spec.pages == nil && sample:
 		return s.exportExtent(ctx, st, spec, w, nil)
 	case spec.pages == nil:

@@ -23,7 +23,7 @@ const (
 
 // leadExtent looks up leads by ids spread over all that there can be. How many exist tells how many leads there are, what
 // they hold how large their rows in a file are, and when they were updated how many fall into the range.
-func (s *source) leadExtent(ctx context.Context, st *rangeStream, w window, sample bool) (extent, error) {
+func (s *source) leadExtent(ctx context.Context, st *rangeStream, by string, w window, sample bool) (extent, error) {
 	least, greatest, err := s.leadIDs(ctx, w, sample)
 	if err != nil {
 		return extent{}, err
@@ -35,7 +35,7 @@ func (s *source) leadExtent(ctx context.Context, st *rangeStream, w window, samp
 	if sample {
 		among = idsAmongMore
 	}
-	c := &leadCount{all: true, fields: st.parts[0].fields, w: w, bytes: make([]float64, len(st.parts[0].fields))}
+	c := &leadCount{all: true, by: by, fields: st.parts[0].fields, w: w, bytes: make([]float64, len(st.parts[0].fields))}
 	if err := s.lookUpSpread(ctx, c, 1, least-1, idsBelow); err != nil {
 		return extent{}, err
 	}
@@ -107,6 +107,7 @@ const newLead = 12
 // A leadCount is what lookups have found.
 type leadCount struct {
 	fields []string
+	by     string // the date that decides
 	w      window
 
 	asked, found int
@@ -160,7 +161,7 @@ func (c *leadCount) take(raw json.RawMessage, times float64) {
 		return
 	}
 	c.found++
-	if at, ok := parseSecond(bare(lead[byUpdate])); ok && (at < c.w.From || at >= c.w.To) {
+	if at, ok := parseSecond(bare(lead[c.by])); ok && (at < c.w.From || at >= c.w.To) {
 		return
 	}
 	c.rows += times

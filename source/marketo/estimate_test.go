@@ -122,9 +122,9 @@ func TestEstimateComesNearWhatIsSpent(t *testing.T) {
 			}
 			most := int64(200)
 			if tt.sample {
-				most = callsADay / 100
+				most = vendorDailyCalls / 100
 			}
-			if estimating[callsName] > most || estimating[bytesName] > bytesADay/100 {
+			if estimating[callsName] > most || estimating[bytesName] > vendorExportMB*1_000_000/100 {
 				t.Errorf("estimating took %v", estimating)
 			}
 			rows, bytes, spent := l.really(t, tt.stream, tt.start, change...)

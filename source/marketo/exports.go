@@ -45,30 +45,40 @@ func (r request) creates() bool {
 // the share; a job may be in both, so only a fresh list decides.
 // Source: Marketo REST API, Bulk Extract, Limits.
 func (c *client) admitExport(ctx context.Context) error {
+	spent, err := c.spentToday(ctx, false)
+	if err != nil || spent < c.meter.limits.exportBytes() {
+		return err
+	}
+	return c.exportsSpent(spent)
+}
+
+// spentToday is what this API user has exported today; exact: not what it was at most. See admitExport.
+func (c *client) spentToday(ctx context.Context, exact bool) (int64, error) {
 	spent, known := c.meter.exportedToday()
-	share := c.meter.limits.exportBytes()
-	if !known || spent >= share {
-		sum, err := c.finishedToday(ctx)
-		switch {
-		case martsync.KindOf(err).Waits() && err != nil:
-			// The vendor enforces its quota itself; the share is a courtesy that must not
-			// stop an account whose list of jobs is out of order.
-			c.log.DebugContext(ctx, "the day's exports are not known", "err", err)
-		case err != nil:
-			return err
-		default:
-			c.meter.learnExported(sum)
-			spent = sum
-		}
+	if known && spent < c.meter.limits.exportBytes() && !exact {
+		return spent, nil
 	}
-	if spent < share {
-		return nil
+	sum, err := c.finishedToday(ctx)
+	switch {
+	case martsync.KindOf(err).Waits() && err != nil:
+		// The vendor enforces its quota itself; the share is a courtesy that must not
+		// stop an account whose list of jobs is out of order.
+		c.log.DebugContext(ctx, "the day's exports are not known", "err", err)
+		return spent, nil
+	case err != nil:
+		return 0, err
 	}
+	c.meter.learnExported(sum)
+	return sum, nil
+}
+
+// exportsSpent is the refusal of a job because this API user's exports have had their share of the day.
+func (c *client) exportsSpent(spent int64) error {
 	now := c.clock.Now()
 	return &martsync.Error{
 		Kind: martsync.Quota, Op: "marketo: create an export", After: nextReset(now).Sub(now),
 		Hint: "Exporting goes on after midnight US Central time, or at once with a higher limits.export_megabytes.",
-		Err:  fmt.Errorf("today's exports of this API user have %d bytes, their share is %d (limits.export_megabytes)", spent, share),
+		Err:  fmt.Errorf("today's exports of this API user have %d bytes, their share is %d (limits.export_megabytes)", spent, c.meter.limits.exportBytes()),
 	}
 }
 

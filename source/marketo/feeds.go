@@ -42,10 +42,13 @@ type feed struct {
 	Loop  int    `json:"loop,omitempty"`  // which ten of them
 	Token string `json:"token,omitempty"` // of the next page; "": a loop begins
 	Seen  second `json:"seen,omitempty"`  // newest activity of this loop
+	Sign  string `json:"sign,omitempty"`  // of the fields asked for, which a token belongs to; "": none
 
 	Rows  int64 `json:"n,omitempty"`
 	Bad   int64 `json:"bad,omitempty"`
 	Calls int64 `json:"calls,omitempty"`
+
+	fields []string // asked for; nil: the endpoint takes none
 }
 
 func (f *feed) check() error {
@@ -66,6 +69,9 @@ type pages struct {
 
 	// types restricts the walk; it returns nil where the endpoint has only one type.
 	types func(context.Context) ([]int, error)
+
+	fields []string    // whose changes are asked for; nil: the endpoint takes none
+	leads  *leadReader // reads the leads that the log names; nil: nobody does
 
 	// row makes rows of an activity. A *columns.CellError says that it cannot be one.
 	row func(w *rowWriter, a *activity) error
@@ -106,14 +112,25 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 		p.Feed = &feed{window: window{From: p.At, To: to}, Types: types}
 	}
 	f := p.Feed
+	f.ask(spec.pages.fields, p)
 	w := newRowWriter(r, "")
+	r.countPages(spec, p)
+	defer func() { r.count = nil }()
 	rebuilt, same := false, 0
 	for f.Loop < loops(f.Types) {
 		page, err := r.page(ctx, spec, f)
 		if err != nil {
+			if left := r.without(f.fields, err); len(left) > 0 && len(left) < len(f.fields) {
+				p.Refused = append(p.Refused, slices.DeleteFunc(slices.Clone(f.fields), func(n string) bool { return slices.Contains(left, n) })...)
+				f.ask(spec.pages.fields, p)
+				continue
+			}
 			if !rebuilt && f.Token != "" && isTokenError(err) {
 				r.note("paging", "%s: the vendor no longer knows the paging token; reading again from %s", spec.name, f.restart())
 				f.Token, rebuilt = "", true
+				if p.Late != nil {
+					p.Late.Blur = true
+				}
 				continue
 			}
 			if e := r.flush(w); e != nil {
@@ -127,6 +144,11 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 		}
 		if err := r.take(spec, w, f, page); err != nil {
 			return err
+		}
+		if reader := spec.pages.leads; reader != nil {
+			if err := r.readHeld(ctx, reader, spec, w, f, reader.most); err != nil {
+				return r.interrupted(w, err)
+			}
 		}
 		switch {
 		case !page.MoreResult:
@@ -149,10 +171,37 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 			}
 		}
 	}
+	if reader := spec.pages.leads; reader != nil && reader.last {
+		if err := r.readHeld(ctx, reader, spec, w, f, 0); err != nil {
+			return r.interrupted(w, err)
+		}
+	}
 	if err := r.flush(w); err != nil {
 		return err
 	}
 	return r.walked(spec, p, f)
+}
+
+// interrupted yields what has been gathered before an error.
+func (r *run) interrupted(w *rowWriter, err error) error {
+	if errors.Is(err, errStopped) {
+		return err
+	}
+	if e := r.flush(w); e != nil {
+		return e
+	}
+	return err
+}
+
+// ask sets the fields that a walk asks for. A token belongs to those that it came with.
+func (f *feed) ask(fields []string, p *part) {
+	if fields == nil {
+		return
+	}
+	f.fields = slices.DeleteFunc(slices.Clone(fields), func(n string) bool { return slices.Contains(p.Refused, n) })
+	if s := sign(f.fields); s != f.Sign {
+		f.Sign, f.Token = s, ""
+	}
 }
 
 // walked completes a walk.
@@ -198,6 +247,9 @@ func (r *run) page(ctx context.Context, spec *partSpec, f *feed) (*envelope, err
 		}
 		query.Set("activityTypeIds", strings.Join(texts, ","))
 	}
+	if f.fields != nil {
+		query.Set("fields", strings.Join(f.fields, ","))
+	}
 	reply, err := r.src.client.do(ctx, request{op: "read " + spec.pages.noun, method: http.MethodGet, path: spec.pages.path, query: query})
 	if err != nil {
 		f.Calls++
@@ -234,6 +286,9 @@ func (r *run) take(spec *partSpec, w *rowWriter, f *feed, page *envelope) error 
 			f.Seen = max(f.Seen, date)
 			if date < f.From || date >= f.To {
 				continue
+			}
+			if typ, err := wholeNumber([]byte(bare(a.TypeID))); err == nil {
+				r.count.one(typ, date)
 			}
 		}
 		err := spec.pages.row(w, a)
@@ -335,7 +390,7 @@ func (w *rowWriter) reset() {
 func (r *run) tend(ctx context.Context) error {
 	for _, spec := range r.parts {
 		q := r.pos.Parts[spec.name]
-		if spec.keeps == 0 || q == nil {
+		if spec.keeps == 0 || q == nil || spec.only != nil && !spec.only(r) {
 			continue
 		}
 		if q.Feed == nil && r.now().sub(q.At) < spec.keeps/2 {

@@ -13,18 +13,7 @@ import (
 // activity. For long stretches an export job restricted to that type is cheaper than walking
 // through the log.
 func newLeadMerges(s *source, d *dispatcher) *rangeStream {
-	file := []martsync.Column{
-		{Name: "marketo_guid", Type: martsync.String, Origin: "marketoGUID"},
-		{Name: "lead_id", Type: martsync.Int64, Origin: "leadId"},
-		{Name: "activity_date", Type: martsync.Timestamp, Origin: "activityDate"},
-		{Name: "attributes", Type: martsync.JSON, Origin: "attributes"},
-	}
-	fields := make([]string, len(file))
-	for i, c := range file {
-		fields[i] = c.Origin
-	}
-	// Four fields have few orders; these two make the header of such a job its own.
-	fields = append(fields, "activityTypeId", "primaryAttributeValue", "primaryAttributeValueId")
+	file, fields := mergeFile()
 	schema := martsync.Schema{
 		Stream: "lead_merges", Key: []string{"loser_id"}, Version: "merged_at",
 		Columns: []martsync.Column{
@@ -40,9 +29,9 @@ func newLeadMerges(s *source, d *dispatcher) *rangeStream {
 	return &rangeStream{
 		src: s, jobs: d, cursorEvery: cursorEvery, schema: schema,
 		parts: []*partSpec{{
-			name: "lead_merges", object: activityObject, fields: fields, columns: file, types: onlyType(mergeLeads), convert: mergedRecords,
+			name: "lead_merges", object: activityObject, fields: fields, columns: file, types: onlyMerges, convert: mergedRecords((*merge).put),
 			overlap: s.overlap(), way: s.activityWay(),
-			pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyType(mergeLeads), row: mergedRow},
+			pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyMerges, row: mergedRow},
 		}},
 	}
 }
@@ -64,33 +53,50 @@ func (m *merge) put(w *rowWriter, winner, date, guid []byte) error {
 	return nil
 }
 
-// mergedRecords makes rows of the activities of an export file.
-func mergedRecords(_ context.Context, w *rowWriter, r *martsync.Records) error {
-	if r == nil {
-		return nil
+// mergeFile is what export jobs are asked for that are restricted to merges: the columns that matter, and the fields.
+func mergeFile() (file []martsync.Column, fields []string) {
+	file = []martsync.Column{
+		{Name: "marketo_guid", Type: martsync.String, Origin: "marketoGUID"},
+		{Name: "lead_id", Type: martsync.Int64, Origin: "leadId"},
+		{Name: "activity_date", Type: martsync.Timestamp, Origin: "activityDate"},
+		{Name: "attributes", Type: martsync.JSON, Origin: "attributes"},
 	}
-	guid, winner, date, attributes := &r.Columns[0], &r.Columns[1], &r.Columns[2], &r.Columns[3]
-	text := func(c martsync.Column, v *martsync.Vector, i int) []byte {
-		if v.Null(i) {
+	for _, c := range file {
+		fields = append(fields, c.Origin)
+	}
+	// Four fields have few orders; these make the header of such a job its own.
+	return file, append(fields, "activityTypeId", "primaryAttributeValue", "primaryAttributeValueId")
+}
+
+// mergedRecords makes rows of the activities of an export file, by put.
+func mergedRecords(put func(m *merge, w *rowWriter, winner, date, guid []byte) error) func(context.Context, *rowWriter, *martsync.Records) error {
+	return func(_ context.Context, w *rowWriter, r *martsync.Records) error {
+		if r == nil {
 			return nil
 		}
-		return []byte(columns.Format(c, v, i))
+		guid, winner, date, attributes := &r.Columns[0], &r.Columns[1], &r.Columns[2], &r.Columns[3]
+		text := func(c martsync.Column, v *martsync.Vector, i int) []byte {
+			if v.Null(i) {
+				return nil
+			}
+			return []byte(columns.Format(c, v, i))
+		}
+		for i := range r.Len {
+			var raw []byte
+			if !attributes.Null(i) {
+				raw = attributes.Bytes(i)
+			}
+			m, err := mergeOf(raw)
+			if err == nil {
+				err = put(&m, w, text(martsync.Column{Type: martsync.Int64}, winner, i), text(martsync.Column{Type: martsync.Timestamp}, date, i),
+					text(martsync.Column{Type: martsync.String}, guid, i))
+			}
+			if e, misfit := errors.AsType[*columns.CellError](err); misfit {
+				w.reject(martsync.Quarantined{Job: w.job, Column: e.Column, Reason: e.Reason, Raw: strings.ToValidUTF8(string(raw), "\uFFFD")})
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	for i := range r.Len {
-		var raw []byte
-		if !attributes.Null(i) {
-			raw = attributes.Bytes(i)
-		}
-		m, err := mergeOf(raw)
-		if err == nil {
-			err = m.put(w, text(martsync.Column{Type: martsync.Int64}, winner, i), text(martsync.Column{Type: martsync.Timestamp}, date, i),
-				text(martsync.Column{Type: martsync.String}, guid, i))
-		}
-		if e, misfit := errors.AsType[*columns.CellError](err); misfit {
-			w.reject(martsync.Quarantined{Job: w.job, Column: e.Column, Reason: e.Reason, Raw: strings.ToValidUTF8(string(raw), "\uFFFD")})
-		} else if err != nil {
-			return err
-		}
-	}
-	return nil
 }

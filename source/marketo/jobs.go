@@ -30,6 +30,10 @@ type position struct {
 	Read second `json:"read,omitempty"` // when the last reading began
 	Full second `json:"full,omitempty"` // when the last one that tells what is gone began
 
+	// Of leads, where exports cannot tell what has changed.
+	Held  idSet  `json:"held,omitempty"` // ids to be read
+	Sweep *sweep `json:"sweep,omitempty"`
+
 	Begin second `json:"begin,omitempty"` // of a custom object: the earliest records that were wanted
 
 	// Of program members.
@@ -51,6 +55,8 @@ type part struct {
 	Fails int    `json:"fails,omitempty"` // failures since a window was last completed
 	Step  second `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
 	Pace  pace   `json:"pace,omitzero"`
+
+	Late *lateness `json:"late,omitempty"` // of streams whose records appear late
 
 	// Refused are fields that the vendor lists but does not export, found out by the run under way.
 	Refused []string `json:"refused,omitempty"`
@@ -95,6 +101,7 @@ type filePosition struct {
 	Rows   int64  `json:"n"`              // records up to Offset, good and bad
 	Out    int64  `json:"out"`            // rows made of them
 	Bad    int64  `json:"bad,omitempty"`
+	Seen   counts `json:"seen,omitempty"` // see lateness
 }
 
 // A state of a job, in lower case and with one spelling.
@@ -155,6 +162,9 @@ func (p *position) parse(c martsync.Cursor) error {
 	if err := p.Plan.check(); err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
+	if err := p.Sweep.check(); err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
 	for name, q := range p.Parts {
 		if q == nil {
 			return fmt.Errorf("%s is null", name)
@@ -195,6 +205,9 @@ func (p *part) check() error {
 			return errors.New("two files at once")
 		}
 	}
+	if err := p.Late.check(); err != nil {
+		return err
+	}
 	if p.Feed != nil {
 		return p.Feed.check()
 	}
@@ -227,7 +240,7 @@ func (j *job) check() error {
 	if _, err := restoreHash(f.Hash); err != nil {
 		return err
 	}
-	return nil
+	return f.Seen.check()
 }
 
 // validID reports whether id can stand in a path. The vendor's are UUIDs.

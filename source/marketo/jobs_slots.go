@@ -17,6 +17,8 @@ type dispatcher struct {
 	waiting map[string]bool            // streams that want a place and have none
 	known   map[string]map[string]bool // ids of jobs, by stream
 
+	expected map[string]float64 // bytes that jobs under way will bring, by stream
+
 	// creating is held from before a job is created or taken over until it is known, so that no
 	// stream mistakes another's new job for its own.
 	creating sync.Mutex
@@ -26,13 +28,14 @@ type dispatcher struct {
 }
 
 func newDispatcher() *dispatcher {
-	return &dispatcher{running: map[string]int{}, waiting: map[string]bool{}, known: map[string]map[string]bool{}}
+	return &dispatcher{running: map[string]int{}, waiting: map[string]bool{}, known: map[string]map[string]bool{}, expected: map[string]float64{}}
 }
 
 // update tells where a stream's jobs stand.
 func (d *dispatcher) update(stream string, p *position) {
-	ids, n := map[string]bool{}, 0
+	ids, n, bytes := map[string]bool{}, 0, 0.0
 	for _, q := range p.Parts {
+		bytes += q.expected()
 		for _, j := range q.Jobs {
 			if j.ID != "" {
 				ids[j.ID] = true
@@ -46,6 +49,7 @@ func (d *dispatcher) update(stream string, p *position) {
 	defer d.mu.Unlock()
 	d.known[stream] = ids
 	d.running[stream] = n
+	d.expected[stream] = bytes
 }
 
 // take asks for a place in the queue, which update gives back unless a job runs in it. Every

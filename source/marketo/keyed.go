@@ -75,6 +75,7 @@ type keyedStream struct {
 	*rangeStream
 	of     *keyed
 	fields []string
+	held   int // keys that are gathered before they are asked for
 }
 
 func newKeyed(ctx context.Context, s *source, d *dispatcher, t *keyed) (martsync.Stream, error) {
@@ -94,7 +95,7 @@ func newKeyed(ctx context.Context, s *source, d *dispatcher, t *keyed) (martsync
 		fields[i] = c.Origin
 	}
 	return &keyedStream{
-		rangeStream: &rangeStream{src: s, jobs: d, cursorEvery: cursorEvery, schema: schema}, of: t, fields: fields,
+		rangeStream: &rangeStream{src: s, jobs: d, cursorEvery: cursorEvery, schema: schema}, of: t, fields: fields, held: keysHeld,
 	}, nil
 }
 
@@ -269,9 +270,10 @@ func (a *asker) take(ctx context.Context, keys *martsync.Records) error {
 			a.held = append(a.held, key)
 		}
 	}
-	if len(a.held) < keysHeld {
+	if len(a.held) < a.stream.held {
 		return nil
 	}
+	a.r.hangUp()
 	return a.ask(ctx)
 }
 
@@ -301,6 +303,13 @@ func (a *asker) ask(ctx context.Context) error {
 		if raw := keptPage(path, env, how{Kind: listPage}); raw != nil {
 			a.r.raw = append(a.r.raw, *raw)
 			a.r.rawBytes += len(raw.Data)
+		}
+		if len(next) >= a.stream.held {
+			few := next
+			next = nil
+			if err := a.query(ctx, t, few, a.stream.fields, a.rows); err != nil {
+				return err
+			}
 		}
 		return a.flush(false)
 	}

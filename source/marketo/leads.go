@@ -20,12 +20,23 @@ const (
 	byCreation = "createdAt"
 )
 
+// leadPart is the part that exports leads.
+const leadPart = leadStream
+
 // filterBy is the date filter of the run under way.
 func (p *part) filterBy() string {
 	if p.By == "" {
 		return byUpdate
 	}
 	return p.By
+}
+
+// filterNext is the date filter that a run which has not met the vendor yet will have, as the run before tells.
+func (p *part) filterNext() string {
+	if p.By == "" && p.Was != "" {
+		return p.Was
+	}
+	return p.filterBy()
 }
 
 // newLeads reads leads by export jobs, then what was deleted and merged away.
@@ -68,27 +79,34 @@ func newLeads(ctx context.Context, s *source, d *dispatcher) (*rangeStream, erro
 // leadParts are the parts of leads, whose files have these fields.
 func (s *source) leadParts(schema *martsync.Schema, fields []string) []*partSpec {
 	tombs := tombstones{key: schema.Key[0], version: schema.Version}
-	return []*partSpec{
-		{name: "leads", object: leadObject, fields: fields},
-		{
+	file, mergeFields := mergeFile()
+	parts := []*partSpec{
+		{name: leadPart, object: leadObject, fields: fields},
+		{name: "sweep", object: leadObject, fields: fields, sweeps: true},
+	}
+	parts = append(parts, s.changeParts(schema, fields, tombs)...)
+	return append(parts,
+		&partSpec{
 			name: "deleted", keeps: deletionsKept, overlap: s.overlap(), fromNow: true,
 			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: tombs.deleted},
 		},
-		{
+		&partSpec{
 			name: "merged", overlap: s.overlap(), fromNow: true,
-			pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyType(mergeLeads), row: tombs.merged},
+			object: activityObject, columns: file, fields: mergeFields, types: onlyMerges, convert: mergedRecords(tombs.losers),
+			pages: &pages{noun: "lead merges", path: activitiesPath, types: onlyMerges, row: tombs.merged},
 		},
-	}
+	)
 }
 
 // tellFilter notes what the filter that a run turned out to have means for completeness.
 func (r *run) tellFilter(p *part) {
+	r.src.env.Log.Info("how leads are read", "stream", r.schema.Stream, "filter", p.By)
 	switch {
-	case p.By == byCreation:
-		r.note("warning", "this subscription cannot export leads by the date of their last change; new leads are read, "+
-			"changes to known ones only by a backfill")
-	case p.Was == byCreation:
-		r.note("warning", "leads are now exported by the date of their last change; changes before %s that were missed need a backfill", secondOf(r.src.now()))
+	case p.By == byCreation && p.Was != byCreation:
+		r.note("warning", "this subscription cannot export leads by the date of their last change; new leads are exported, "+
+			"changed ones are found by the changes feed and read by id, and every %s all are exported again (leads.sweep)", r.src.cfg.sweepText())
+	case p.By == byUpdate && p.Was == byCreation:
+		r.note("warning", "leads are now exported by the date of their last change; what the changes feed has not told before %s needs a backfill", secondOf(r.src.now()))
 	}
 }
 
@@ -104,6 +122,11 @@ func (t tombstones) put(w *rowWriter, lead, date []byte) error {
 	if !ok {
 		return &columns.CellError{Column: t.version, Reason: "not a time"}
 	}
+	return t.gone(w, id, when)
+}
+
+// gone makes the row of a lead that is gone at a time.
+func (t tombstones) gone(w *rowWriter, id int64, when second) error {
 	row := map[string]any{t.key: id}
 	if t.version != "" {
 		row[t.version] = when.time()
@@ -124,8 +147,13 @@ func (t tombstones) merged(w *rowWriter, a *activity) error {
 	if err != nil {
 		return err
 	}
+	return t.losers(&m, w, nil, a.cell(a.Date), nil)
+}
+
+// losers puts a tombstone for each lead that was merged into another.
+func (t tombstones) losers(m *merge, w *rowWriter, _, date, _ []byte) error {
 	for _, loser := range m.losers {
-		if err := t.put(w, loser, a.cell(a.Date)); err != nil {
+		if err := t.put(w, loser, date); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,8 @@ package marketo
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"time"
 )
 
@@ -26,4 +28,27 @@ func (s *source) probeUpdatedAt(ctx context.Context) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+// checkChanges tells in which way changes of leads arrive, and tries it.
+func (s *source) checkChanges(ctx context.Context) (detail string, err error) {
+	ok, err := s.probeUpdatedAt(ctx)
+	if err != nil {
+		return "", err
+	}
+	if ok {
+		return "leads are exported by the date of their last change: the export filter updatedAt works", nil
+	}
+	reply, err := s.client.do(ctx, request{
+		op: "check the changes feed", path: "/rest/v1/activities/pagingtoken.json", free: true,
+		query: url.Values{"sinceDatetime": {wireTime(s.now())}},
+	})
+	if err == nil {
+		_, err = s.client.do(ctx, request{
+			op: "check the changes feed", path: leadChangesPath, free: true,
+			query: url.Values{"nextPageToken": {reply.NextPageToken}, "fields": {byUpdate}, "batchSize": {"1"}},
+		})
+	}
+	return fmt.Sprintf("the subscription has no export filter updatedAt: new leads are exported, changed ones are found by the changes feed and read by id, "+
+		"and every %s all are exported again (leads.sweep). Adobe's support can switch the filter on", s.cfg.sweepText()), err
 }

@@ -18,11 +18,11 @@ import (
 // lists by id, one a call. Ids that do not exist are left out. A record that does not fit
 // its columns ends the sequence with an error of kind Data.
 func (s *source) Lookup(ctx context.Context, stream string, ids, fields []string) (martsync.Schema, iter.Seq2[*martsync.Records, error], error) {
-	one := lookedUp(stream)
+	one := oneByID(stream)
 	if stream != leadStream && one == nil {
 		return martsync.Schema{}, nil, fmt.Errorf("marketo: look up %s by id: %w", stream, martsync.ErrUnsupported)
 	}
-	numbers, err := parseIDs(ids)
+	numbers, err := parseIDs(ids) // those of other streams need not be numbers
 	if err != nil {
 		return martsync.Schema{}, nil, err
 	}
@@ -32,11 +32,11 @@ func (s *source) Lookup(ctx context.Context, stream string, ids, fields []string
 	return s.lookupLeads(ctx, numbers, fields)
 }
 
-// lookedUp are the assets of a stream that can be read one by one, or nil.
-func lookedUp(stream string) *asset {
+// oneByID returns the assets of a stream that can be read by id, one a call; nil: they cannot.
+func oneByID(stream string) *asset {
 	for i := range assets {
-		if assets[i].stream == stream {
-			return &assets[i]
+		if a := &assets[i]; a.stream == stream {
+			return a
 		}
 	}
 	for i := range listings {

@@ -25,6 +25,7 @@ func Open(_ context.Context, cfg Config, env martsync.Env) (martsync.Source, err
 }
 
 func open(cfg Config, env martsync.Env) (*source, error) {
+	measured := cfg.Activities.Overlap == 0
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -33,7 +34,7 @@ func open(cfg Config, env martsync.Env) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &source{cfg: cfg, env: env, account: "marketo:" + account, client: newClient(cfg, base, env)}, nil
+	return &source{cfg: cfg, env: env, account: "marketo:" + account, client: newClient(cfg, base, env), measured: measured}, nil
 }
 
 // A source is one subscription. Everything it does shares one client, and so one token and
@@ -44,6 +45,8 @@ type source struct {
 	account string
 	client  *client
 	keep    bool // what the vendor sends goes with the batches
+
+	measured bool // how far activities are read again follows from how late they appear
 
 	unwanted func(stream string, c martsync.Column) bool // see Prune; nil: all are wanted
 

@@ -77,12 +77,20 @@ func (s *memberStream) Read(ctx context.Context, from martsync.Cursor, _ martsyn
 			yield(martsync.Batch{}, err)
 			return
 		}
+		// Lists that had members and are not listed any more are asked, too: a listing that moves while it is read
+		// leaves some out. Those that are gone say so, and have no members.
+		for _, s := range pass.at.Lists {
+			if _, listed := slices.BinarySearch(all, s.List); !listed {
+				wanted = append(wanted, s.List)
+			}
+		}
+		slices.Sort(wanted)
 		for _, id := range wanted {
 			if id > pass.at.Done && !pass.list(ctx, id) {
 				return
 			}
 		}
-		pass.finish(all)
+		pass.flush(martsync.Batch{Cursor: memberPosition{Read: pass.at.Pass, Lists: pass.at.Lists}.cursor()})
 	}
 }
 
@@ -304,18 +312,4 @@ func (p *memberPass) flush(b martsync.Batch) bool {
 	ok := p.yield(b, nil)
 	p.builder.Reset()
 	return ok
-}
-
-// finish ends a pass: lists that had members and are no more have none now.
-func (p *memberPass) finish(all []int64) {
-	for _, s := range p.at.Lists {
-		if _, exists := slices.BinarySearch(all, s.List); exists {
-			continue
-		}
-		p.at.Lists = p.at.Lists.without(s.List)
-		if !p.flush(martsync.Batch{Cursor: p.at.cursor(), Complete: listScope(s.List)}) {
-			return
-		}
-	}
-	p.flush(martsync.Batch{Cursor: memberPosition{Read: p.at.Pass, Lists: p.at.Lists}.cursor()})
 }

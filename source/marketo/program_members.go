@@ -1,6 +1,7 @@
 package marketo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,14 +172,18 @@ func (s *programMembers) begin(r *run) bool {
 	if plan.From == 0 || plan.Every {
 		log.At = until
 	}
-	if plan.Every {
+	said := log.Way == byJob
+	if log.Way = ""; plan.Every {
+		log.Way = byJob // so that this is said once, and not at each sync
+	}
+	if plan.Every && !said {
 		r.note("listing", "the activity log would take too many calls: all programs are asked for changes; who left one is noticed by the next full listing")
 	}
 	if plan.From == 0 {
 		log.Swept = until
 	}
 	r.pos.Plan, r.pos.Read, r.pos.Until, r.dirty = plan, r.now(), until, true
-	delete(r.pos.Parts, "members")
+	restart(r.pos.Parts, "members")
 	return true
 }
 
@@ -209,14 +214,24 @@ func (s *programMembers) follow(ctx context.Context, r *run, log, files *partSpe
 		}
 		// A program was deleted between the listing and the export: the list is made anew.
 		plan.Made, r.dirty = false, true
-		delete(r.pos.Parts, files.name)
+		restart(r.pos.Parts, files.name)
 	}
 	if plan.From == 0 {
 		r.pos.Full = r.pos.Read
 	}
 	r.pos.Plan, r.dirty = nil, true
-	delete(r.pos.Parts, files.name)
+	restart(r.pos.Parts, files.name)
 	return r.remember()
+}
+
+// restart makes a part begin anew. What remains is by which filter it was exported, so that this is told when it
+// changes, and not each time.
+func restart(parts map[string]*part, name string) {
+	p := parts[name]
+	delete(parts, name)
+	if p != nil && cmp.Or(p.By, p.Was) != "" {
+		parts[name] = &part{Was: cmp.Or(p.By, p.Was)}
+	}
 }
 
 // make decides which programs are read, and says of those that are gone that nobody is in them.
@@ -227,6 +242,16 @@ func (s *programMembers) make(ctx context.Context, r *run, plan *memberPlan) err
 	}
 	for _, id := range r.pos.Programs {
 		if ids.has(id) {
+			continue
+		}
+		// A listing that moves while it is read may leave a program out, and its members must not go with it.
+		exists, err := s.src.programExists(ctx, id)
+		if err != nil {
+			return err
+		}
+		if exists {
+			ids = append(ids, id)
+			slices.Sort(ids)
 			continue
 		}
 		r.pos.Programs = r.pos.Programs.without(id)
@@ -353,6 +378,15 @@ func (s *source) programIDs(ctx context.Context) (idSet, error) {
 	}
 	slices.Sort(ids)
 	return ids, nil
+}
+
+// programExists asks for one program.
+func (s *source) programExists(ctx context.Context, id int64) (bool, error) {
+	env, err := s.client.do(ctx, request{op: "look for a program", path: fmt.Sprintf(assets[0].one, id), optional: true})
+	if vanished(err) {
+		return false, nil
+	}
+	return err == nil && len(env.Result) > 0, err
 }
 
 // memberTombs makes rows of activities that say that somebody has left a program, and tells the plan which

@@ -152,6 +152,18 @@ func (m *meter) share(now time.Time) error {
 	}
 }
 
+// left is how many calls share still allows today, as far as known.
+func (m *meter) left() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(m.clock.Now())
+	left := int64(m.limits.DailyCalls) - m.today
+	if m.total >= 0 {
+		left = min(left, int64(m.limits.DailyQuota-m.limits.DailyReserve)-m.total)
+	}
+	return max(left, 0)
+}
+
 // close makes every further call of this quota day fail at once as err did.
 func (m *meter) close(err *martsync.Error) {
 	m.mu.Lock()

@@ -32,6 +32,9 @@ type how struct {
 	Parent string `json:"parent,omitempty"` // listings: whose records these are, where they do not say so
 	One    bool   `json:"one,omitempty"`    // listings: a read by id, which tells all of a record
 
+	Gone idSet  `json:"gone,omitempty"` // leads read by id: those that were asked for and are gone
+	Read second `json:"read,omitempty"` // likewise: when
+
 	List int64  `json:"list,omitempty"` // members: of this list
 	End  string `json:"end,omitempty"`  // members, on the last page of a list
 }
@@ -46,6 +49,7 @@ const (
 	memberPage  bodyKind = "members" // a page of the members of a list
 	keyFile     bodyKind = "keys"    // the file of an export job whose records only lead to others; no row comes of it
 	keyedPage   bodyKind = "keyed"   // a page of companies, opportunities and the like
+	leadReply   bodyKind = "leads"   // leads read by id
 	listPage    bodyKind = "lists"   // a page of the lists whose members are read; no row comes of it
 )
 

@@ -124,7 +124,7 @@ func (p *replay) body(ctx context.Context, b martsync.RawBody) error {
 		return nil
 	case keyFile:
 		return nil
-	case feedPage, listingPage, memberPage, keyedPage:
+	case feedPage, listingPage, memberPage, keyedPage, leadReply:
 	default:
 		return p.refuse(b.Name, fmt.Errorf("it is of an unknown kind %q", h.Kind))
 	}
@@ -135,6 +135,8 @@ func (p *replay) body(ctx context.Context, b martsync.RawBody) error {
 	switch h.Kind {
 	case feedPage:
 		return p.feed(b, h, env)
+	case leadReply:
+		return p.leads(b, h, env)
 	case memberPage:
 		return p.list(b, h, env)
 	case keyedPage:
@@ -201,6 +203,21 @@ func (p *replay) feed(b martsync.RawBody, h how, env *envelope) error {
 		return err
 	}
 	if err := p.run.take(spec, p.log, &feed{window: window{From: h.From, To: h.To}}, env); err != nil {
+		return err
+	}
+	if p.log.b.Len() < feedRows {
+		return nil
+	}
+	return p.flush()
+}
+
+// leads gathers the rows of leads that were read by id.
+func (p *replay) leads(b martsync.RawBody, h how, env *envelope) error {
+	spec, err := p.part(b, h, func(s *partSpec) bool { return s.pages != nil && s.pages.leads != nil })
+	if err != nil {
+		return err
+	}
+	if err := spec.pages.leads.rows(p.log, env, h); err != nil {
 		return err
 	}
 	if p.log.b.Len() < feedRows {

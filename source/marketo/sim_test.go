@@ -272,7 +272,7 @@ func TestSimulatorCheck(t *testing.T) {
 	}
 	for subject, text := range map[string]string{
 		"endpoint": "127.0.0.1", "credentials": "warehouse.api@larkfield.example", "API calls today": "of 50000",
-		"stream leads": "exportable fields", "stream leads: changes": "works", "stream activities": "activity types",
+		"stream leads": "exportable fields", "stream leads: changes": "filter updatedAt works", "stream activities": "activity types",
 		"stream programs": "readable", "stream list_members": "readable", "stream campaigns": "readable",
 	} {
 		if !strings.Contains(seen[subject].Detail, text) {
@@ -286,7 +286,7 @@ func TestSimulatorCheck(t *testing.T) {
 	want := map[string]string{
 		"stream program_members": "Read-Only Assets", "stream programs": "Read-Only Assets", "stream emails": "Read-Only Assets", "stream smart_campaigns": "Read-Only Assets",
 		"stream static_lists": "Read-Only Assets", "stream smart_lists": "Read-Only Assets", "stream tokens": "Read-Only Assets",
-		"stream campaigns": "Read-Only Campaign", "stream leads: changes": "updatedAt",
+		"stream campaigns": "Read-Only Campaign",
 	}
 	for i := range listings {
 		if newListingStream(nil, &listings[i]).listing.permission == readAssets {
@@ -294,6 +294,9 @@ func TestSimulatorCheck(t *testing.T) {
 		}
 	}
 	for _, f := range poor.open(t).Check(t.Context()) {
+		if f.Subject == "stream leads: changes" && (!f.OK || !strings.Contains(f.Detail, "changes feed and read by id, and every 30d")) {
+			t.Errorf("%+v, want it to say in which way changes arrive", f)
+		}
 		hint, bad := want[f.Subject]
 		if f.OK == bad || bad && !strings.Contains(f.Hint, hint) {
 			t.Errorf("%+v, want a hint about %q: %v", f, hint, bad)

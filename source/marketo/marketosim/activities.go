@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/martsync/martsync/simulate"
 )
 
 // shown reports whether the activity can be seen at now: it has arrived and has not been purged.
@@ -13,12 +16,16 @@ func (s *Server) arrived(a *activity, now int64) bool {
 	if a.visible != 0 {
 		return a.visible <= now
 	}
-	return a.date+int64(s.cfg.LateArrival.Seconds()) <= now
+	late := int64(s.cfg.LateArrival.Seconds())
+	if most, ok := s.cfg.LateTypes[a.typ.id]; ok && (s.cfg.LateFrom.IsZero() || a.date >= s.cfg.LateFrom.Unix()) {
+		late = int64(simulate.Pick(simulate.Hash(s.cfg.Seed, saltLate, uint64(a.key), 0), int(most/time.Second)+1)) //nolint:gosec // positive
+	}
+	return a.date+late <= now
 }
 
 func (s *Server) purged(a *activity, now int64) bool {
 	r := retention(a.typ.id)
-	return r > 0 && now-a.date >= r
+	return r > 0 && now-a.date >= r && !s.cfg.KeepsAll
 }
 
 // pagingToken makes a token of a date. (Marketo REST API, Paging Tokens)

@@ -402,3 +402,35 @@ func TestActivityTypes(t *testing.T) {
 		t.Errorf("custom types: got %s", r.raw)
 	}
 }
+
+// S30: how late activities are depends on their type, and each is late by a time of its own.
+func TestS30_LatenessByType(t *testing.T) {
+	a := open(t, Config{TokenLife: 24 * time.Hour, LateTypes: LateTypes{1: 10 * time.Hour, 10: time.Hour}, LateFrom: defaultStart.Add(30 * time.Minute)})
+	a.forward(time.Hour)
+	at := a.clock.Now()
+	a.sim.change(func(m *mutation) {
+		for i := range int64(40) {
+			m.log(1, i)
+			m.log(10, i)
+			m.log(11, i)
+		}
+	})
+	seen := func(typ string) int {
+		got, _ := a.read(all+typ, a.since(at))
+		return len(got)
+	}
+	if seen("11") != 40 {
+		t.Errorf("of a type that is not late: got %d, want 40", seen("11"))
+	}
+	a.clock.Set(at.Add(time.Hour))
+	if ones, tens := seen("1"), seen("10"); ones == 0 || ones == 40 || tens != 40 {
+		t.Errorf("after an hour: got %d of those that take ten and %d of those that take one, want some and 40", ones, tens)
+	}
+	if j, _ := a.export("activities", object{"filter": object{"createdAt": between31("createdAt", at, at)["createdAt"], "activityTypeIds": []int{1}}}); int(*j.NumberOfRecords) != seen("1") {
+		t.Errorf("the export has %d, REST %d", *j.NumberOfRecords, seen("1"))
+	}
+	a.clock.Set(at.Add(10 * time.Hour))
+	if got := seen("1"); got != 40 {
+		t.Errorf("after ten hours: got %d, want 40", got)
+	}
+}

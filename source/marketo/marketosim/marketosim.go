@@ -72,6 +72,8 @@ type Config struct {
 
 	// Records.
 	LateArrival    time.Duration // activities become visible this long after their date
+	LateTypes      LateTypes     // how late activities of a type are at most instead; each of them is anything up to that
+	LateFrom       time.Time     // LateTypes are of activities from then on; zero: all
 	LeadSpan       time.Duration // leads were created over this time before the start; 0: 730 days
 	ActivitySpan   time.Duration // 0: 75 days
 	PerLead        int           // activities a lead, beside its creation; 0: 19
@@ -82,8 +84,13 @@ type Config struct {
 	QuietTokens    bool          // updatedAt of a folder or program does not move when its tokens change
 	CRM            bool          // a CRM is the master of companies, opportunities and sales persons: no roles, code 1018
 	Lacks          []string      // objects that the subscription was not sold, by describe name or API name, code 703: "namedaccounts"
+	KeepsAll       bool          // activities are kept for ever, as if the subscription had paid for it
 	LooseRanges    bool          // asset reads take earliestUpdatedAt in the future or not before latestUpdatedAt
 }
+
+// LateTypes are activity types whose activities become visible late, each by a time of its own up to this one, as those of busy
+// campaigns do. (Marketo REST API, Activities)
+type LateTypes map[int64]time.Duration
 
 // EmptyFile is what the file of a job without records looks like.
 type EmptyFile int

@@ -22,6 +22,7 @@ const (
 	saltJob
 	saltUsage
 	saltCRM
+	saltLate
 )
 
 const (
