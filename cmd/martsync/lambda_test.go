@@ -36,8 +36,8 @@ func TestParseEvent(t *testing.T) {
 		{"no object", `"marketing"`, lambdaEvent{}, "cannot unmarshal"},
 		{"two", `{} {}`, lambdaEvent{}, "follows"},
 		{"no time", `{"due": "tomorrow"}`, lambdaEvent{}, "tomorrow"},
-		{"a path", `{"run": "../a"}`, lambdaEvent{}, "run is"},
-		{"long name", `{"run": "` + strings.Repeat("x", 129) + `"}`, lambdaEvent{}, "run is"},
+		{"a path", `{"run": "../a"}`, lambdaEvent{}, "no name of a run"},
+		{"long name", `{"run": "` + strings.Repeat("x", 129) + `"}`, lambdaEvent{}, "no name of a run"},
 	} {
 		got, err := parseEvent([]byte(test.event))
 		if test.wantErr != "" {
