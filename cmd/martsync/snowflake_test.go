@@ -49,6 +49,13 @@ func TestSyncIntoSnowflake(t *testing.T) {
 				}
 				m.from["streams"] = streams
 			}
+			if simulator.Name == "marketo" { // likewise
+				m.from["program_members"] = map[string]any{"full_listing_every": "20h"}
+				m.from["custom_objects"] = map[string]any{"full_listing_every": "20h"}
+				objects := maps.Clone(m.account.SourceConfig("")["objects"].(map[string]any))
+				objects["every"] = "20h"
+				m.from["objects"] = objects
+			}
 			clock.Advance(30 * time.Minute) // of what is newer, some may still be on its way
 			m.must("sync")
 			m.compare()
