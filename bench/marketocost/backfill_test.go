@@ -23,8 +23,9 @@ func TestBackfillTakesWhatTheQuotaTakes(t *testing.T) {
 	if ratio := float64(r.took) / float64(r.bound); ratio > 1.05 {
 		t.Errorf("it took %v, %.3f times as long as the quota demands", r.took, ratio)
 	}
-	// The few leads of so small an account are hard to expect.
-	if most := r.to.largestDay(); most > 1_600_000 {
+	// The few leads of so small an account are hard to expect, and the first windows of one that is not known yet may take more
+	// than their share. Without any booking of what is under way a day takes five times the quota and more.
+	if most := r.to.largestDay(); most > 3_000_000 {
 		t.Errorf("%d bytes on one day, of which the quota is a million", most)
 	}
 }
