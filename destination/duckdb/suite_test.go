@@ -4,10 +4,8 @@ package duckdb
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,24 +26,9 @@ func TestLaws(t *testing.T) {
 			},
 			Quarantine: quarantine,
 			Log:        logEntries,
-			Fault:      func(n int) { f.before = failing(n) },
+			Fault:      func(n int) { f.before = destinationtest.FailStatement(n) },
 		}
 	})
-}
-
-// failing fails the n-th statement from now on.
-func failing(n int) func(string) error {
-	if n < 0 {
-		return nil
-	}
-	var count atomic.Int64
-	count.Store(int64(n))
-	return func(statement string) error {
-		if strings.HasPrefix(statement, "ROLLBACK") || count.Add(-1) != -1 {
-			return nil
-		}
-		return &martsync.Error{Kind: martsync.Transient, Op: "test", Err: errors.New("a fault was asked for")}
-	}
 }
 
 func quarantine(t testing.TB, d martsync.Destination, stream string) (out []martsync.Quarantined) {

@@ -72,7 +72,7 @@ func TestBucketLaws(t *testing.T) {
 			},
 			Quarantine: quarantine,
 			Log:        logEntries,
-			Fault:      func(n int) { last.before = failing(n) },
+			Fault:      func(n int) { last.before = destinationtest.FailStatement(n) },
 		}
 	})
 }

@@ -4,7 +4,6 @@ package snowflake
 
 import (
 	"database/sql"
-	"errors"
 	"flag"
 	"log/slog"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -101,22 +99,7 @@ func factory(t testing.TB) destinationtest.Factory {
 		},
 		Quarantine: quarantine,
 		Log:        logEntries,
-		Fault:      func(n int) { last.before = failing(n) },
-	}
-}
-
-// failing fails the n-th statement from now on.
-func failing(n int) func(string) error {
-	if n < 0 {
-		return nil
-	}
-	var count atomic.Int64
-	count.Store(int64(n))
-	return func(statement string) error {
-		if strings.HasPrefix(statement, "ROLLBACK") || count.Add(-1) != -1 {
-			return nil
-		}
-		return &martsync.Error{Kind: martsync.Transient, Op: "test", Err: errors.New("a fault was asked for")}
+		Fault:      func(n int) { last.before = destinationtest.FailStatement(n) },
 	}
 }
 
