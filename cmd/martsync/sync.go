@@ -108,23 +108,20 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
 
-	code := martsync.ExitOK
-	var results []syncResult
-	for _, p := range plans {
-		r, err := a.syncOne(ctx, p, store, env, stop, f.noWait)
-		a.comparePlan(ctx, store, &r)
-		results = append(results, r)
+	results, code := runInTurn(plans, func() bool { return stopping(stop) || ctx.Err() != nil }, func(p plan, stopped bool) syncResult {
+		r, err := notBegun(p), error(nil)
+		if !stopped {
+			r, err = a.syncOne(ctx, p, store, env, stop, f.noWait)
+			a.comparePlan(ctx, store, &r)
+		}
 		if !f.asJSON {
 			a.summary(&r)
 		}
 		if err != nil {
 			a.showSync(&r, err)
 		}
-		code = worst(code, r.Exit)
-		if stopping(stop) || ctx.Err() != nil {
-			break
-		}
-	}
+		return r
+	})
 	if f.asJSON {
 		if err := a.writeJSON(map[string]any{"syncs": results}); err != nil {
 			return err
@@ -134,6 +131,18 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 		return exit(code)
 	}
 	return nil
+}
+
+// runInTurn runs one after the other. Those that come after a stop are results as well, and the exit code
+// is the worst of all: a sync that ends well while it is stopped must not speak for those behind it.
+func runInTurn(plans []plan, stopped func() bool, one func(p plan, stopped bool) syncResult) (results []syncResult, code int) {
+	code = martsync.ExitOK
+	for _, p := range plans {
+		r := one(p, stopped())
+		results = append(results, r)
+		code = worst(code, r.Exit)
+	}
+	return results, code
 }
 
 // A plan is a sync of the configuration with what the flags say about it.
@@ -212,6 +221,12 @@ type syncResult struct {
 
 // goesOn is the command that goes on where a sync or a replay ended.
 func (r *syncResult) goesOn() string { return cmp.Or(r.again, "martsync sync "+r.Sync) }
+
+// notBegun is the result of a sync that was still to come when all were stopped: it is not done,
+// however the others ended.
+func notBegun(p plan) syncResult {
+	return syncResult{Sync: p.sync.Name, Stopped: true, Streams: []runlog.Stream{}, Exit: martsync.ExitWaiting}
+}
 
 // syncOne runs one sync until it is done, stopped or, with noWait, must wait.
 func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool) (syncResult, error) {
@@ -329,6 +344,10 @@ func stopping(stop <-chan struct{}) bool {
 
 // summary prints what a sync did.
 func (a *app) summary(r *syncResult) {
+	if r.Stopped && r.Run == "" {
+		a.say("Stopped. %s is still to come.", r.goesOn())
+		return
+	}
 	if len(r.Streams) == 0 {
 		return
 	}
