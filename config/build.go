@@ -243,6 +243,12 @@ func (c *Config) buildSync(d *decoder, root, n *node, env lookup) (Sync, bool) {
 		}
 	}
 	s.Streams = slices.DeleteFunc(s.Streams, func(pattern string) bool { return pattern == "*" && len(s.Streams) == 1 })
+	if len(p.found) == before { // else it may be about what was not understood
+		if o := c.clash(&s); o != nil {
+			p.at(at("schema"), "Give each of the two a schema of its own, or streams that the other one lacks.",
+				"%s of source %s would write into the tables of sync %s, which reads source %s", what, s.Source.Name, o.Name, o.Source.Name)
+		}
+	}
 	return s, len(p.found) == before
 }
 

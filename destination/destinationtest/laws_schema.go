@@ -2,6 +2,7 @@ package destinationtest
 
 import (
 	"fmt"
+	"math"
 	"math/big"
 	"slices"
 
@@ -94,6 +95,19 @@ var schemaLaws = []law{
 		b.load(keyed, "3", alive{int64(3), "Cem", v(2)}) // it is back
 		b.wantCell("people", int64(3), "name", "Cem")
 	}},
+	{"a stream that begins to tell deletions, and stops", func(b *bench) {
+		silent := keyed
+		silent.Deletes = false
+		b.load(silent, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)})
+		b.restart()
+		w := b.open(keyed)
+		b.write(w, keyed, tombstone{int64(1), nil, v(2)}, alive{int64(3), "Cem", v(1)})
+		b.commit(w, martsync.Commit{Next: "2"})
+		b.close(w)
+		b.want(keyed, flagged{int64(1), "Ann", v(2)}, alive{int64(2), "Bob", v(1)}, alive{int64(3), "Cem", v(1)})
+		b.load(silent, "3", alive{int64(2), "Bobby", v(2)}, alive{int64(4), "Dan", v(1)})
+		b.want(keyed, flagged{int64(1), "Ann", v(2)}, alive{int64(2), "Bobby", v(2)}, alive{int64(3), "Cem", v(1)}, alive{int64(4), "Dan", v(1)})
+	}},
 	{"int64 widens to string", func(b *bench) {
 		b.load(with(column("x", martsync.Int64)), "1", alive{int64(1), int64(-42)}, alive{int64(2), nil})
 		w := b.open(with(column("x", martsync.String)))
@@ -128,6 +142,50 @@ var schemaLaws = []law{
 		b.wantChanges(w, map[string]martsync.ChangeAction{"x": martsync.ColumnWidened})
 		b.close(w)
 		b.want(with(column("x", martsync.Timestamp)), alive{int64(1), v(19_782 * 86400)})
+	}},
+	{"a column of any type becomes one of any other", func(b *bench) {
+		before := []struct {
+			column martsync.Column
+			cell   any
+		}{
+			{column("", martsync.Bool), true},
+			{column("", martsync.Int64), int64(math.MinInt64)},
+			{column("", martsync.Float64), 0.1},
+			{decimal("", 5, 2), mustDecimal("-123.45", 2)},
+			{decimal("", 38, 6), nines(38, 6, 1)},
+			{column("", martsync.String), "it's text"},
+			{column("", martsync.Binary), rows.Bytes("bytes")},
+			{column("", martsync.Date), day(1969, 12, 31)},
+			{column("", martsync.Timestamp), rows.Micros(-1)},
+			{column("", martsync.JSON), rows.JSON(`{"a":[1,null]}`)},
+		}
+		was := martsync.Schema{Stream: "things", Key: []string{"id"}, Columns: []martsync.Column{column("id", martsync.Int64)}}
+		is := was
+		is.Columns = slices.Clone(was.Columns)
+		old, same, new := alive{int64(1)}, alive{int64(2)}, alive{int64(3)}
+		for i, from := range before {
+			for j, to := range before {
+				name := fmt.Sprintf("c%d_%d", i, j)
+				from.column.Name, to.column.Name = name, name
+				was.Columns, is.Columns = append(was.Columns, from.column), append(is.Columns, to.column)
+				old, same, new = append(old, from.cell), append(same, from.cell), append(new, to.cell)
+			}
+		}
+		b.load(was, "1", old, same)
+		b.load(is, "2", new)
+		b.load(was, "3", same) // the wider column takes it as it took the row before
+		_, all := b.table(was.Stream)
+		cells := map[any]map[string]any{}
+		for _, row := range all {
+			cells[row["id"]] = row
+		}
+		for i := range was.Columns[1:] {
+			from, to := was.Columns[i+1], is.Columns[i+1]
+			first, second, third := cells[int64(1)][from.Name], cells[int64(2)][from.Name], cells[int64(3)][from.Name]
+			if first == nil || third == nil || first != second {
+				b.Errorf("%s to %s: rows have %v, %v and %v, want values, the first two alike", from.TypeName(), to.TypeName(), first, second, third)
+			}
+		}
 	}},
 	{"a change of the table does not make rows visible or move the cursor", func(b *bench) {
 		b.load(with(column("x", martsync.Int64)), "1", alive{int64(1), int64(1)})

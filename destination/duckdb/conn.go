@@ -25,8 +25,8 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) error {
 	return c.run(ctx, query, args, func(*bindings.Result) error { return nil })
 }
 
-// each runs a query and hands its rows over, a chunk of at most 2,048 at a time. The records
-// are borrowed: valid until the function returns.
+// each runs a query and hands its rows over, a chunk of at most 2,048 at a time, or parts of one that is larger than
+// a batch may be. The records are borrowed: valid until the function returns.
 func (c *conn) each(ctx context.Context, query string, args []any, f func(*martsync.Records) error) error {
 	return c.run(ctx, query, args, func(res *bindings.Result) error {
 		d := newDecoder(res)
@@ -38,12 +38,9 @@ func (c *conn) each(ctx context.Context, query string, args []any, f func(*marts
 				}
 				return nil
 			}
-			r, err := d.decode(chunk)
+			err := d.decode(chunk, f)
 			bindings.DestroyDataChunk(&chunk)
 			if err != nil {
-				return err
-			}
-			if err := f(r); err != nil {
 				return err
 			}
 		}

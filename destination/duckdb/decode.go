@@ -17,6 +17,7 @@ type decoder struct {
 	columns []martsync.Column
 	records martsync.Records
 	nulls   [][]bool
+	text    []int // bytes of text, by row
 }
 
 func newDecoder(res *bindings.Result) *decoder {
@@ -56,61 +57,111 @@ func newDecoder(res *bindings.Result) *decoder {
 	return d
 }
 
-func (d *decoder) decode(chunk bindings.DataChunk) (*martsync.Records, error) {
+// decode hands the rows of a chunk over, in as many parts as its text demands.
+func (d *decoder) decode(chunk bindings.DataChunk, f func(*martsync.Records) error) error {
 	n := int(bindings.DataChunkGetSize(chunk))
+	d.measure(chunk, n)
+	for from := 0; from < n; {
+		to, size := from+1, d.text[from]
+		for to < n && size+d.text[to] <= martsync.MaxBytes {
+			size += d.text[to]
+			to++
+		}
+		if err := d.rows(chunk, from, to); err != nil {
+			return err
+		}
+		if err := f(&d.records); err != nil {
+			return err
+		}
+		from = to
+	}
+	return nil
+}
+
+// measure counts the text of each row of a chunk.
+func (d *decoder) measure(chunk bindings.DataChunk, n int) {
+	d.text = append(d.text[:0], make([]int, n)...)
+	for i, t := range d.types {
+		if t != bindings.TypeVarchar && t != bindings.TypeBlob {
+			continue
+		}
+		from := bindings.DataChunkGetVector(chunk, bindings.IdxT(i))
+		valid := validity(from, n)
+		texts := values[bindings.StringT](bindings.VectorGetData(from), 0, n)
+		for j := range texts { // not copied: they are aligned where they lie
+			if valid == nil || valid[j/64]>>(j%64)&1 == 1 {
+				d.text[j] += len(stringBytes(&texts[j]))
+			}
+		}
+	}
+}
+
+// validity is the mask of a vector, a bit a row; nil if there is no null.
+func validity(v bindings.Vector, n int) []uint64 {
+	mask := bindings.VectorGetValidity(v)
+	if mask == nil {
+		return nil
+	}
+	return unsafe.Slice((*uint64)(mask), (n+63)/64)
+}
+
+// rows decodes the rows [from, to) of a chunk.
+func (d *decoder) rows(chunk bindings.DataChunk, begin, end int) error {
+	n := end - begin
 	d.records.Len = n
 	for i := range d.columns {
 		from := bindings.DataChunkGetVector(chunk, bindings.IdxT(i))
 		v := &d.records.Columns[i]
 		v.Type = d.columns[i].Type
 		v.Nulls = nil
-		if mask := bindings.VectorGetValidity(from); mask != nil {
-			bits := unsafe.Slice((*uint64)(mask), (n+63)/64)
+		if bits := validity(from, end); bits != nil {
 			d.nulls[i] = d.nulls[i][:0]
-			for j := range n {
+			any := false
+			for j := begin; j < end; j++ {
 				null := bits[j/64]>>(j%64)&1 == 0
 				d.nulls[i] = append(d.nulls[i], null)
-				if null {
-					v.Nulls = d.nulls[i]
-				}
+				any = any || null
 			}
-			if v.Nulls != nil {
+			if any {
 				v.Nulls = d.nulls[i]
 			}
 		}
 		data := bindings.VectorGetData(from)
 		switch d.types[i] {
 		case bindings.TypeBoolean:
-			v.Bools = append(v.Bools[:0], unsafe.Slice((*bool)(data), n)...)
+			v.Bools = append(v.Bools[:0], values[bool](data, begin, end)...)
 		case bindings.TypeBigInt, bindings.TypeUBigInt, bindings.TypeTimestamp:
-			v.Ints = append(v.Ints[:0], unsafe.Slice((*int64)(data), n)...)
+			v.Ints = append(v.Ints[:0], values[int64](data, begin, end)...)
 		case bindings.TypeInteger:
 			v.Ints = v.Ints[:0]
-			for _, x := range unsafe.Slice((*int32)(data), n) {
+			for _, x := range values[int32](data, begin, end) {
 				v.Ints = append(v.Ints, int64(x))
 			}
 		case bindings.TypeDate:
-			v.Days = append(v.Days[:0], unsafe.Slice((*int32)(data), n)...)
+			v.Days = append(v.Days[:0], values[int32](data, begin, end)...)
 		case bindings.TypeDouble:
-			v.Floats = append(v.Floats[:0], unsafe.Slice((*float64)(data), n)...)
+			v.Floats = append(v.Floats[:0], values[float64](data, begin, end)...)
 		case bindings.TypeDecimal:
-			v.Decimals = decimals(v.Decimals[:0], data, n, d.columns[i].Precision)
+			v.Decimals = decimals(v.Decimals[:0], data, begin, end, d.columns[i].Precision)
 		case bindings.TypeVarchar, bindings.TypeBlob:
 			v.Offsets, v.Data = append(v.Offsets[:0], 0), v.Data[:0]
-			values := unsafe.Slice((*bindings.StringT)(data), n)
-			for j := range values {
+			texts := values[bindings.StringT](data, begin, end)
+			for j := range texts {
 				if !v.Null(j) {
-					v.Data = append(v.Data, stringBytes(&values[j])...)
+					v.Data = append(v.Data, stringBytes(&texts[j])...)
 				}
 				v.Offsets = append(v.Offsets, int32(len(v.Data)))
 			}
 		default:
-			return nil, fmt.Errorf("column %s has a type that cannot be read", d.columns[i].Name)
+			return fmt.Errorf("column %s has a type that cannot be read", d.columns[i].Name)
 		}
 		zeroNulls(v)
 	}
-	return &d.records, nil
+	return nil
 }
+
+// values are the rows [from, to) of a vector's data.
+func values[T any](data unsafe.Pointer, from, to int) []T { return unsafe.Slice((*T)(data), to)[from:] }
 
 // zeroNulls makes the entries of nulls zero values; DuckDB leaves anything there.
 func zeroNulls(v *martsync.Vector) {
@@ -134,19 +185,19 @@ func zeroNulls(v *martsync.Vector) {
 	}
 }
 
-func decimals(to []martsync.Int128, data unsafe.Pointer, n, precision int) []martsync.Int128 {
+func decimals(out []martsync.Int128, data unsafe.Pointer, from, to, precision int) []martsync.Int128 {
 	switch {
 	case precision <= 4:
-		return wide(to, unsafe.Slice((*int16)(data), n))
+		return wide(out, values[int16](data, from, to))
 	case precision <= 9:
-		return wide(to, unsafe.Slice((*int32)(data), n))
+		return wide(out, values[int32](data, from, to))
 	case precision <= 18:
-		return wide(to, unsafe.Slice((*int64)(data), n))
+		return wide(out, values[int64](data, from, to))
 	}
-	for _, x := range unsafe.Slice((*[2]uint64)(data), n) {
-		to = append(to, martsync.Int128{Hi: int64(x[1]), Lo: x[0]})
+	for _, x := range values[[2]uint64](data, from, to) {
+		out = append(out, martsync.Int128{Hi: int64(x[1]), Lo: x[0]})
 	}
-	return to
+	return out
 }
 
 func wide[T int16 | int32 | int64](to []martsync.Int128, values []T) []martsync.Int128 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,6 +56,7 @@ func TestAgainstModel(t *testing.T) {
 			"commit":  m.commit,
 			"reopen":  m.reopen,
 			"restart": m.restart,
+			"evolve":  m.evolve,
 			"":        m.compare,
 		})
 	})
@@ -191,6 +193,25 @@ func (m *model) discard(*rapid.T) {
 // reopen replaces the writers, as after an error.
 func (m *model) reopen(*rapid.T) {
 	m.both("close", martsync.Writer.Close)
+	m.openWriters()
+}
+
+// evolve changes the schema: columns come and go, become sticky, and deletions are told or not. What is staged is given up
+// before, since destinations differ in what they can keep of it.
+func (m *model) evolve(t *rapid.T) {
+	m.both("discard", func(w martsync.Writer) error { return w.Discard(context.Background()) })
+	m.both("close", martsync.Writer.Close)
+	m.schema.Columns = slices.Clone(m.schema.Columns)
+	switch kind := rapid.IntRange(0, 2).Draw(t, "change of the schema"); {
+	case kind == 0 && len(m.schema.Columns) == 4:
+		m.schema.Columns = append(m.schema.Columns, martsync.Column{Name: "more", Type: martsync.Int64, Sticky: rapid.Bool().Draw(t, "sticky")})
+	case kind == 0:
+		m.schema.Columns = m.schema.Columns[:4]
+	case kind == 1:
+		m.schema.Columns[3].Sticky = !m.schema.Columns[3].Sticky
+	case len(m.schema.Key) > 0:
+		m.schema.Deletes = !m.schema.Deletes
+	}
 	m.openWriters()
 }
 

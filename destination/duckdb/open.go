@@ -64,7 +64,7 @@ func (d *destination) table(name string) string { return sqlgen.Name(catalog, d.
 func (d *destination) Check(ctx context.Context) []martsync.Finding {
 	f := martsync.Finding{Subject: "database file"}
 	if exists, err := writable(d.file.path); err != nil {
-		f.Detail, f.Hint = err.Error(), martsync.HintOf(err)
+		f.Detail, f.Hint, f.Err = err.Error(), martsync.HintOf(err), err
 		return []martsync.Finding{f}
 	} else if !exists {
 		f.OK, f.Detail = true, d.file.path+" does not exist yet and will be created"
@@ -80,7 +80,7 @@ func (d *destination) Check(ctx context.Context) []martsync.Finding {
 		return nil
 	})
 	if err != nil {
-		f.OK, f.Detail, f.Hint = false, err.Error(), martsync.HintOf(err)
+		f.OK, f.Detail, f.Hint, f.Err = false, err.Error(), martsync.HintOf(err), err
 	}
 	return []martsync.Finding{f}
 }

@@ -221,7 +221,7 @@ func nobody(args []string) int {
 		d, err := openChild(path)
 		if err == nil {
 			f := d.Check(context.Background())[0]
-			if f.OK || f.Hint == "" {
+			if f.OK || f.Hint == "" || martsync.KindOf(f.Err) != martsync.Config {
 				fmt.Printf("%s: the check finds nothing: %+v\n", path, f)
 			}
 			_, err = d.Open(context.Background(), people)

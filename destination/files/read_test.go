@@ -83,6 +83,38 @@ func TestReadIsOfOneMoment(t *testing.T) {
 	}
 }
 
+// TestNullInAKey: a source that yields one breaks its word, but what it wrote stays readable. A null is a value like any other, so
+// such rows replace each other, as they do in databases.
+func TestNullInAKey(t *testing.T) {
+	for _, config := range []Config{{}, {Format: "csv"}, {Format: "ndjson"}, {Mode: latestMode}} {
+		d := destinationOn(t, blobtest.Folder(t), config, coreEnv(t, nil))
+		load(t, d, leads, martsync.Commit{Next: "1"}, func(b *rows.Builder) {
+			b.Append(nil, "nobody", rows.Micros(1))
+			b.Append(int64(0), "zero", rows.Micros(1))
+		})
+		load(t, d, leads, martsync.Commit{Next: "2"}, func(b *rows.Builder) { b.Append(nil, "still nobody", rows.Micros(2)) })
+		if config.Mode == latestMode {
+			for c, err := range d.Compact(t.Context(), "leads") {
+				if err != nil || !c.Done {
+					t.Errorf("compact: got %+v and %v", c, err)
+				}
+			}
+		}
+		s, records, err := d.ReadTable(t.Context(), "leads")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Key = nil // for linesOf, which does not take such rows
+		want := []string{
+			fmt.Sprintf("id: <nil> <nil>, name: string still nobody, updated_at: rows.Micros %v, deleted: false", rows.Micros(2)),
+			fmt.Sprintf("id: int64 0, name: string zero, updated_at: rows.Micros %v, deleted: false", rows.Micros(1)),
+		}
+		if diff := cmp.Diff(want, linesOf(t, s, records)); diff != "" {
+			t.Errorf("table with %+v (-want +got):\n%s", config, diff)
+		}
+	}
+}
+
 // TestSnapshotsNeedOneCommit: what older snapshots held is not read.
 func TestSnapshotsNeedOneCommit(t *testing.T) {
 	d := destinationOn(t, blobtest.Folder(t), Config{}, coreEnv(t, nil))

@@ -103,7 +103,8 @@ const (
 	keyless = 'r'
 )
 
-// appendKey appends the key of row i. Lengths keep ("a", "bc") and ("ab", "c") apart.
+// appendKey appends the key of row i. Lengths keep ("a", "bc") and ("ab", "c") apart. Nulls are equal, as in databases of ours: no source
+// should yield one, but if it has, the table must not be unreadable for good.
 func appendKey(dst []byte, keys []keyColumn, rec *martsync.Records, i int) ([]byte, error) {
 	var scratch [2][]byte
 	var buf [16]byte
@@ -111,7 +112,8 @@ func appendKey(dst []byte, keys []keyColumn, rec *martsync.Records, i int) ([]by
 	for j := range keys {
 		v := &rec.Columns[keys[j].from]
 		if v.Null(i) {
-			return dst, replayError("column %s: null in a key", keys[j].way[0].Name)
+			dst = append(dst, cellNull)
+			continue
 		}
 		value, err := keys[j].way.widen(&scratch, appendVector(buf[:0], v, i))
 		if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/martsync/martsync/destination/snowflake/snowflakesim"
 	"github.com/martsync/martsync/internal/crash"
 	"github.com/martsync/martsync/internal/rows"
+	"github.com/martsync/martsync/internal/sqlgen"
 )
 
 // contents are the rows of the table as the account has them, beside our own way of reading.
@@ -277,6 +278,38 @@ func TestWrongHint(t *testing.T) {
 	mustDo(t, "close the writer", w.Close())
 	loadOnce(t, d, "third", leads(0, 9, 3))
 	if diff := cmp.Diff(expected(0, 9, 3), contents(t, d)); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// TestOlderPosition has somebody set a stream back, here to its beginning, while rows are on the stage that build on a later
+// commit. When the table has as many commits again, they must not be taken for rows that build on that one.
+func TestOlderPosition(t *testing.T) {
+	server := start(t, snowflakesim.Options{})
+	d := openOn(t, connected(t, server))
+	defer func() { mustDo(t, "close", d.Close()) }()
+	loadOnce(t, d, "first", leads(0, 5, 1))
+	w := openWriter(t, d)
+	mustDo(t, "write", w.Write(t.Context(), leads(100, 109, 1)))
+	mustDo(t, "stage", w.Stage(t.Context(), aCommit("second", "second")))
+	mustDo(t, "close the writer", w.Close())
+	mustDo(t, "set back", d.Exec(t.Context(), []string{"DELETE FROM " + d.table(sqlgen.Cursors), "DELETE FROM " + d.table(small.Stream)}))
+
+	w = openWriter(t, d) // the stage still says something else, which costs a conflict
+	if err := w.Commit(t.Context(), aCommit("second", "second")); martsync.KindOf(err) != martsync.Conflict {
+		t.Errorf("commit on a position that is no more: got %v, want a conflict", err)
+	}
+	mustDo(t, "close the writer", w.Close())
+	for _, sync := range []string{"anew", "again"} {
+		w = openWriter(t, d)
+		if w.Staged() != "" {
+			t.Fatalf("before %s: rows are staged up to %q, want none", sync, w.Staged())
+		}
+		mustDo(t, "write", w.Write(t.Context(), leads(0, 3, 2)))
+		mustDo(t, "commit", w.Commit(t.Context(), aCommit(sync, martsync.Cursor(sync))))
+		mustDo(t, "close the writer", w.Close())
+	}
+	if diff := cmp.Diff(expected(0, 3, 2), contents(t, d)); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }

@@ -24,7 +24,8 @@ import (
 // The id is a writer's. A pending document is there before COMMIT is sent, and a settled one of the next number after
 // it was answered. So if the highest folder with a settled document has no pending one, nobody has
 // committed since; else the truth is asked for. A document that is wrong nevertheless (somebody restored the
-// table of cursors) costs a Conflict at the next commit and is removed then. Nothing is lost by it.
+// table of cursors) costs a Conflict at the next commit and is removed then, and with it what builds on
+// commits that are no more. Nothing is lost by it.
 //
 // Whatever is in a lower folder than the highest settled document is of no use to anybody.
 
@@ -173,6 +174,21 @@ func (s *session) announce(ctx context.Context, stream string, commits int64, id
 func (h *shelf) sweep(ctx context.Context, s *session, commits int64) error {
 	for _, n := range h.folders() {
 		if n >= commits {
+			continue
+		}
+		if err := h.d.depot.remove(ctx, s, commitFolder(h.stream, n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unwind removes what builds on later commits than there are. Somebody has set the stream back, and once it has as many commits again,
+// staged rows from before would seem to build on one of them. The truth, commits, was asked for after the shelf was
+// read, so nothing of a writer that has committed meanwhile is among it.
+func (h *shelf) unwind(ctx context.Context, s *session, commits int64) error {
+	for _, n := range h.folders() {
+		if n <= commits {
 			continue
 		}
 		if err := h.d.depot.remove(ctx, s, commitFolder(h.stream, n)); err != nil {

@@ -36,6 +36,7 @@ func TestAgainstModel(t *testing.T) {
 		for range rapid.IntRange(1, 4).Draw(rt, "commits") {
 			p.load()
 			p.compare()
+			p.evolve()
 		}
 	})
 }
@@ -125,6 +126,20 @@ func (p *twins) load() {
 	both("close", martsync.Writer.Close)
 }
 
+// evolve changes the schema now and then: a column comes and goes, and deletions are told or not.
+func (p *twins) evolve() {
+	switch rapid.IntRange(0, 5).Draw(p.rt, "change of the schema") {
+	case 0:
+		p.schema.Deletes = !p.schema.Deletes && len(p.schema.Key) > 0
+	case 1:
+		if n := len(p.schema.Columns) - 1; p.schema.Columns[n].Name == "more" {
+			p.schema.Columns = slices.Clone(p.schema.Columns[:n])
+		} else {
+			p.schema.Columns = append(slices.Clone(p.schema.Columns), martsync.Column{Name: "more", Type: martsync.JSON})
+		}
+	}
+}
+
 // rows are up to a few, so that keys meet.
 func (p *twins) rows() *martsync.Records {
 	b := rows.NewBuilder(p.schema.Columns)
@@ -150,13 +165,14 @@ func (p *twins) rows() *martsync.Records {
 		if p.schema.Deletes {
 			kind = rapid.IntRange(0, 5).Draw(p.rt, "kind of row")
 		}
+		cells := []any{id, list, version, value, more}[:len(p.schema.Columns)]
 		switch kind {
 		case 1, 2:
-			b.AppendTombstone(id, list, version, value, more)
+			b.AppendTombstone(cells...)
 		case 3:
-			b.AppendDeleted(id, list, version, value, more)
+			b.AppendDeleted(cells...)
 		default:
-			b.Append(id, list, version, value, more)
+			b.Append(cells...)
 		}
 	}
 	return b.Records()

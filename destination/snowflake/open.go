@@ -166,6 +166,9 @@ func (w *writer) locate(ctx context.Context, s *session, h *shelf, exists bool) 
 			return err
 		}
 	}
+	if err := h.unwind(ctx, s, commits); err != nil {
+		return err
+	}
 	if known && !exists {
 		n, err := s.exec(ctx, w.d.restart(), stream, commits)
 		if err != nil {

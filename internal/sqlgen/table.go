@@ -31,11 +31,12 @@ func (d Dialect) CreateTable(name string, columns []martsync.Column) string {
 }
 
 // AddColumn is the statement that adds a column. Rows that exist get NULL, or false in the
-// column that marks deletions.
+// column that marks deletions. The default is text: of an expression, and false is one, DuckDB makes
+// several statements, which cannot be prepared.
 func (d Dialect) AddColumn(table string, c martsync.Column) string {
 	s := "ALTER TABLE " + table + " ADD COLUMN " + Ident(c.Name) + " " + d.Type(c)
 	if c.Name == martsync.Deleted {
-		s += " DEFAULT false"
+		s += " DEFAULT 'false'"
 	}
 	return s
 }

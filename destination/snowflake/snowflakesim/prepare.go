@@ -46,7 +46,9 @@ var macros = []string{
 	`sf_length(x) AS CASE typeof(x) WHEN 'BLOB' THEN octet_length(TRY_CAST(x AS BLOB)) ELSE length(sf_text(x)) END`,
 	`sf_concat(list) AS CASE WHEN len(list_filter(list, e -> e IS NULL)) > 0 THEN NULL ELSE array_to_string(list, '') END`,
 	`sf_null_if_any(list, x) AS CASE WHEN len(list_filter(list, e -> e IS NULL)) > 0 THEN NULL ELSE x END`,
-	`sf_format(x, f, original) AS strftime(TRY_CAST(x AS TIMESTAMP), f)`,
+	`sf_format(x, f, original) AS CASE typeof(x)
+		WHEN 'BLOB' THEN CASE upper(original) WHEN 'HEX' THEN hex(TRY_CAST(x AS BLOB)) WHEN 'BASE64' THEN base64(TRY_CAST(x AS BLOB)) ELSE decode(TRY_CAST(x AS BLOB)) END
+		ELSE strftime(TRY_CAST(x AS TIMESTAMP), f) END`,
 	`sf_fit(x, n) AS CASE WHEN length(x) > n THEN error('SIM100078|22000|String ''' || left(x, 40) || ''' is too long and would be truncated') ELSE x END`,
 	`sf_typeof(x) AS CASE typeof(x) WHEN 'JSON' THEN CASE json_type(TRY_CAST(x AS JSON)) WHEN 'NULL' THEN 'NULL_VALUE' WHEN 'UBIGINT' THEN 'INTEGER' WHEN 'BIGINT' THEN 'INTEGER' ELSE json_type(TRY_CAST(x AS JSON)) END ELSE typeof(x) END`,
 	`sf_array_size(x) AS CASE WHEN json_type(TRY_CAST(x AS JSON)) = 'ARRAY' THEN json_array_length(TRY_CAST(x AS JSON)) END`,
