@@ -31,7 +31,16 @@ type RepairOptions struct {
 	At    time.Time // becomes _synced_at
 	Views []string  // which views to repair, such as missing_leads or missing-leads; none: all that show what is missing
 	Most  int       // ids of a table that are read at once, each of which may cost a call; 0: any number
+
+	// Keep, if set, is called now and then, so that the caller can say again that the account is its own. An error ends
+	// the repair.
+	Keep func(context.Context) error
+
+	// Stopping, if set, says that the repair is to end soon: what was read until then is stored, the rest is left.
+	Stopping func() bool
 }
+
+func (o *RepairOptions) stopping() bool { return o.Stopping != nil && o.Stopping() }
 
 // Fold is the name of a view as commands and the configuration may write it.
 func fold(view string) string { return strings.ReplaceAll(strings.ToLower(view), "-", "_") }
@@ -93,6 +102,9 @@ func Repairs(ctx context.Context, o RepairOptions) iter.Seq2[Repair, error] {
 			if i < 0 {
 				continue
 			}
+			if o.stopping() {
+				return
+			}
 			r := repairing{o: &o, look: look, tables: tables, view: v, schema: streams[i].Schema(), out: Repair{View: v.Name, Stream: v.Join.Stream}}
 			err := r.run(ctx)
 			if !yield(r.out, err) || err != nil {
@@ -126,13 +138,14 @@ func (r *repairing) run(ctx context.Context) error {
 		return w.Close()
 	}
 	s := newStoring(r, w)
-	err = s.read(ctx, ids)
+	n, err := s.read(ctx, ids)
+	r.out.Left += len(ids) - n
 	if errors.Is(err, martsync.ErrUnsupported) {
 		r.out.Skipped = "its records cannot be read by id"
 		return w.Close()
 	}
-	if err == nil {
-		err = s.commit(ctx, ids)
+	if err == nil && n > 0 {
+		err = s.commit(ctx, ids[:n])
 	}
 	return errors.Join(err, w.Close())
 }

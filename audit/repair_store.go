@@ -12,7 +12,7 @@ import (
 
 // readAtOnce is how many ids are asked for in one call of Lookup, so that what was read so far is written between two of
 // them, and a record that does not fit is soon found. It is no less than what any vendor answers at once.
-const readAtOnce = 3000
+var readAtOnce = 3000 // tests make it smaller
 
 // A storing reads records by id and writes them to the table that lacks them.
 type storing struct {
@@ -28,16 +28,24 @@ func newStoring(r *repairing, w martsync.Writer) *storing {
 	return &storing{repairing: r, w: w, b: rows.NewBuilder(r.schema.Columns), found: map[int64]bool{}, known: map[int64]bool{}}
 }
 
-// read reads the ids by and by.
-func (s *storing) read(ctx context.Context, ids []int64) error {
-	for len(ids) > 0 {
-		n := min(len(ids), readAtOnce)
-		if err := s.some(ctx, ids[:n]); err != nil {
-			return err
+// read reads the ids by and by and returns how many it came to.
+func (s *storing) read(ctx context.Context, ids []int64) (n int, err error) {
+	for n < len(ids) && !s.o.stopping() {
+		next := min(len(ids), n+readAtOnce)
+		if err := s.some(ctx, ids[n:next]); err != nil {
+			return n, err
 		}
-		ids = ids[n:]
+		n = next
 	}
-	return s.flush(ctx)
+	return n, s.flush(ctx)
+}
+
+// keep says again that the account is the caller's.
+func (s *storing) keep(ctx context.Context) error {
+	if s.o.Keep == nil {
+		return nil
+	}
+	return s.o.Keep(ctx)
 }
 
 // some reads some ids. A record that does not fit its columns ends a lookup, so the ids are parted until it is alone; it is put
@@ -70,6 +78,9 @@ func (s *storing) lookup(ctx context.Context, ids []int64) error {
 	}
 	if len(texts) == 0 {
 		return nil
+	}
+	if err := s.keep(ctx); err != nil {
+		return err
 	}
 	theirs, records, err := s.look.Lookup(ctx, s.schema.Stream, texts, nil)
 	if err != nil {
@@ -105,7 +116,7 @@ func (s *storing) lookup(ctx context.Context, ids []int64) error {
 			}
 			s.b.Append(cells...)
 		}
-		if err := s.flush(ctx); err != nil {
+		if err := errors.Join(s.flush(ctx), s.keep(ctx)); err != nil {
 			return err
 		}
 	}
@@ -143,6 +154,9 @@ func (s *storing) commit(ctx context.Context, ids []int64) error {
 		if err := s.flush(ctx); err != nil {
 			return err
 		}
+	}
+	if err := s.keep(ctx); err != nil {
+		return err
 	}
 	written, bad := int64(s.out.Stored+s.out.Gone), int64(s.out.Bad)
 	return s.w.Commit(ctx, martsync.Commit{

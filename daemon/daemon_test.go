@@ -495,3 +495,22 @@ func TestRunTwice(t *testing.T) {
 		}
 	})
 }
+
+// A clock that was years ahead when a run began must not keep the job from running until then.
+func TestAClockThatWasAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := state.NewMemory()
+		f := &fake{name: "a", account: "x"}
+		d, err := New([]Job{f.job(t, "0 * * * *")}, Options{State: store, Clock: martsync.SystemClock{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.save(t.Context(), "a", record{Since: time.Now().AddDate(2, 0, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		serveFor(t, 150*time.Minute, Options{State: store}, f.job(t, "0 * * * *"))
+		if diff := cmp.Diff([]string{"01:00:00", "02:00:00"}, f.begins()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}

@@ -107,6 +107,10 @@ func (r record) after(out Outcome, err error, stopped bool, now time.Time) recor
 	return r
 }
 
+// mostSkew is more than clocks differ. A record from beyond it was written by a clock that was far ahead; the job must not
+// rest until that time comes.
+const mostSkew = 24 * time.Hour
+
 func recordKey(name string) string { return "serve/" + name }
 
 // load reads a job's record. A job that nobody has seen before begins now: its first run is at the next time.
@@ -116,10 +120,15 @@ func (d *Daemon) load(ctx context.Context, name string) (record, error) {
 		return record{}, fmt.Errorf("read when %s ran: %w", name, err)
 	}
 	r := record{revision: doc.Revision}
+	now := d.options.Clock.Now()
 	if err == nil && json.Unmarshal(doc.Data, &r) == nil && !r.Since.IsZero() {
-		return r, nil
+		if r.Since.Sub(now) <= mostSkew {
+			return r, nil
+		}
+		r.Since = now
+		return d.save(ctx, name, r)
 	}
-	return d.save(ctx, name, record{Since: d.options.Clock.Now(), revision: doc.Revision})
+	return d.save(ctx, name, record{Since: now, revision: doc.Revision})
 }
 
 // save writes a job's record over the one it was made of. state.ErrStale means that another daemon was faster.

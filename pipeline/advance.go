@@ -43,6 +43,7 @@ func Advance(ctx context.Context, s *Sync) (Outcome, error) {
 type listing struct {
 	streams []martsync.Stream
 	at      time.Time
+	taken   bool // the last Advance took the run up
 }
 
 // An engine is one Advance.
@@ -67,6 +68,7 @@ type engine struct {
 }
 
 func advance(ctx context.Context, s *Sync, list *listing) (out Outcome, err error) {
+	list.taken = false
 	e := &engine{Sync: *s, began: s.Clock.Now()}
 	defer func() {
 		if e.Ended != nil {
@@ -90,6 +92,7 @@ func advance(ctx context.Context, s *Sync, list *listing) (out Outcome, err erro
 	if err := e.begin(ctx); err != nil {
 		return Outcome{}, e.wrap(err)
 	}
+	list.taken = true
 	usage := e.usage()
 	out, err = e.advance(ctx, list)
 	e.finish(ctx, &out, err, usage)
@@ -257,12 +260,15 @@ func (e *engine) stopping() bool {
 // finish writes down how the Advance ended. It tries to even when ctx is done.
 func (e *engine) finish(ctx context.Context, out *Outcome, err error, before []martsync.Usage) {
 	e.measure(ctx)
+	interrupted := ctx.Err()
 	ctx = context.WithoutCancel(ctx)
 	e.mu.Lock()
 	run := e.run
 	run.End, run.Wake = e.Clock.Now(), time.Time{}
 	run.Usage = addUsage(run.Usage, before, e.usage())
 	switch {
+	case err != nil && interrupted != nil && errors.Is(err, interrupted): // which is no failure: it can go on at once
+		run.Status = runlog.Stopped
 	case err != nil:
 		run.Status, run.Error, run.Kind, run.Hint = runlog.Failed, err.Error(), martsync.KindOf(err).String(), martsync.HintOf(err)
 	case out.Done:

@@ -112,30 +112,19 @@ func (l *loader) commit(ctx context.Context) error {
 	l.phase(l.task, runlog.PhaseCommit)
 	began := l.Clock.Now()
 	at := l.at
-	at.rows, at.digest, at.raw = 0, "", ""
+	at.rows, at.digest, at.mark = 0, "", ""
 	if l.digest != nil {
 		at.digest = l.digest.String()
 	}
 	plain := at.encode()
-	if l.raw != nil {
-		at.raw = strings.ToLower(rand.Text()[:10])
+	if l.raw != nil || plain == l.progress.Base || l.revision != "" && plain == l.storedBase {
+		// Two commits at one position must not look alike: the saved progress would still count after this one, and
+		// what it holds would be committed a second time.
+		at.mark = strings.ToLower(rand.Text()[:10])
 	}
 	next := at.encode()
 	windows := append(append([]martsync.Window(nil), l.progress.Windows...), l.rows.windows...)
 	held := append(append([]martsync.LogEntry(nil), l.progress.Log...), l.rows.log...)
-	if next == l.progress.Base && l.revision != "" {
-		// After this commit the saved progress would still look like progress for the
-		// writer's position, and what it holds would be committed a second time.
-		p := l.progress
-		l.progress.Windows, l.progress.Log = nil, nil
-		if l.raw != nil { // nor may the zone's entry with those windows be gone on from
-			l.progress.Cursor, l.progress.Unverified, l.progress.Raw = next, false, 0
-		}
-		if err := l.saveProgress(ctx); err != nil {
-			l.progress = p
-			return err
-		}
-	}
 	entry := l.entry("commit", true, fmt.Sprintf("%d rows, %d windows, %d quarantined", l.rows.rows, len(windows), l.rows.bad))
 	entry.Rows, entry.Bytes = l.rows.rows, l.rows.payload
 	c := martsync.Commit{

@@ -70,6 +70,9 @@ func TestEnded(t *testing.T) {
 		if ctx.Err() != nil || run == nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("told of %+v, %v with %v", run, err, ctx.Err())
 		}
+		if run != nil && (run.Status != runlog.Stopped || run.Error != "") {
+			t.Errorf("status: got %s and %q, want stopped: to be interrupted is no failure", run.Status, run.Error)
+		}
 		told = nil
 	}
 	if _, err := pipeline.Advance(ctx, &interrupted); err == nil || told != nil {

@@ -26,6 +26,8 @@ type loader struct {
 	revision string   // of the stored document; "": there is none
 	stored   string   // its text, if known
 
+	storedBase martsync.Cursor // that of the stored document, whether it counts or not
+
 	at       position // of the last batch that had a cursor
 	safe     position // of the last one whose cursor was verified
 	verified bool     // at is verified and no rows came after it
@@ -85,7 +87,7 @@ func (l *loader) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.revision = revision
+	l.revision, l.storedBase = revision, saved.Base
 	l.progress = progress{Base: base, Staged: staged, Cursor: cmpCursor(staged, base), Backfill: saved.Backfill, Missing: saved.Missing}
 	if revision != "" && saved.Base == base && saved.Staged == staged {
 		l.progress = saved

@@ -21,9 +21,10 @@ type position struct {
 	// the same reason: whoever commits another one, even under an equal cursor, replaces it.
 	digest string
 
-	// raw tells this commit from all others that led to the same position: the raw zone, which
-	// is written before the table, knows by it which of them came about. "": there is no zone.
-	raw string
+	// mark tells this commit from all others that led to the same position, so that progress which was saved before it
+	// no longer counts, and so that the raw zone, which is written before the table, knows which of them came about.
+	// "": there is no zone, and the commit before led elsewhere.
+	mark string
 }
 
 // A position with nothing but a cursor is the cursor as the stream wrote it. The rest goes
@@ -35,12 +36,12 @@ type counts struct {
 	Written     int64  `json:"written,omitzero"`
 	Quarantined int64  `json:"quarantined,omitzero"`
 	Digest      string `json:"digest,omitzero"`
-	Raw         string `json:"raw,omitzero"`
+	Mark        string `json:"raw,omitzero"` // only zones needed it at first
 }
 
 // encode returns the position as the text that destinations and the state store keep.
 func (p position) encode() martsync.Cursor {
-	rest := counts{p.rows, p.written, p.quarantined, p.digest, p.raw}
+	rest := counts{p.rows, p.written, p.quarantined, p.digest, p.mark}
 	if rest == (counts{}) && !strings.HasPrefix(string(p.cursor), header) {
 		return p.cursor
 	}
@@ -59,5 +60,5 @@ func decodePosition(text martsync.Cursor) position {
 	if !ok || !found || json.Unmarshal([]byte(line), &c) != nil {
 		return position{cursor: text}
 	}
-	return position{martsync.Cursor(cursor), c.Rows, c.Written, c.Quarantined, c.Digest, c.Raw}
+	return position{martsync.Cursor(cursor), c.Rows, c.Written, c.Quarantined, c.Digest, c.Mark}
 }

@@ -79,6 +79,6 @@ func (l *loader) saveProgress(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("save progress: %w", err)
 	}
-	l.revision, l.stored = revision, string(data)
+	l.revision, l.stored, l.storedBase = revision, string(data), l.progress.Base
 	return nil
 }

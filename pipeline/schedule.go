@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -88,14 +89,14 @@ var errAgain = errors.New("begin again")
 
 func (e *engine) runTask(ctx context.Context, t *task) {
 	began := e.Clock.Now()
-	err := e.attempt(ctx, t)
+	err := e.guarded(ctx, t)
 	for {
 		if errors.Is(err, errAgain) {
 			t.eager = true
 		} else if err != nil || !t.follow() {
 			break
 		}
-		err = e.attempt(ctx, t)
+		err = e.guarded(ctx, t)
 	}
 	e.update(t, func(st *runlog.Stream) { st.Took += e.Clock.Now().Sub(began) })
 	e.decide(ctx, t, err)
@@ -106,6 +107,18 @@ func (e *engine) runTask(ctx context.Context, t *task) {
 	e.active--
 	e.mu.Unlock()
 	e.fill(ctx)
+}
+
+// guarded is attempt, but a panic is an error: the streams beside this one, and the other syncs of the process, are to
+// come to a good end whatever bug this one has met. What is durable is right at any point.
+func (e *engine) guarded(ctx context.Context, t *task) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.Log.DebugContext(ctx, "panic", "stream", t.schema.Stream, "err", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &martsync.Error{Kind: martsync.Internal, Op: "read", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return e.attempt(ctx, t)
 }
 
 // update changes the stream's entry in the run.

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/crash"
+	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/state"
 )
 
@@ -534,6 +536,75 @@ func TestHeldWindowsAreCommittedOnceThoughTheCursorStays(t *testing.T) {
 	f.mustRun()
 	if diff := cmp.Diff([]string{"first", "empty", "second", "third"}, f.ledger("s")); diff != "" {
 		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// Nor do they enter it a second time when two processes in a row die right after their commits.
+func TestHeldWindowsAreCommittedOnceThoughTwoProcessesDie(t *testing.T) {
+	ids, filter := []int64{1}, "first"
+	s := keyedStream("s", nil)
+	s.script = func(martsync.Cursor) []any {
+		return []any{window(batch("same", ids...), filter, int64(len(ids)))}
+	}
+	f := newFixture(t, s)
+	f.mustRun()
+	ids, filter = nil, "empty"
+	f.mustRun()
+	for id, name := range []string{"second", "third"} {
+		ids, filter = []int64{int64(id) + 2}, name
+		f.mustRunTo("destination: commit s")
+	}
+	ids, filter = []int64{4}, "fourth"
+	f.mustRun()
+	if diff := cmp.Diff([]string{"first", "empty", "second", "third", "fourth"}, f.ledger("s")); diff != "" {
+		t.Errorf("ledger (-want +got):\n%s", diff)
+	}
+}
+
+// Wherever the process dies that commits them, windows that were held enter the ledger once.
+func TestHeldWindowsOutliveAnyDeathThoughTheCursorStays(t *testing.T) {
+	for _, mode := range []crash.Mode{crash.KillBefore, crash.KillAfter} {
+		for at := 0; ; at++ {
+			var ids []int64
+			filter := "first"
+			s := keyedStream("s", nil)
+			s.script = func(martsync.Cursor) []any {
+				if filter == "empty" {
+					return []any{window(batch("job"), filter, 0)}
+				}
+				return []any{window(batch("same", ids...), filter, int64(len(ids)))}
+			}
+			ids = []int64{1}
+			f := newFixture(t, s)
+			f.mustRun()
+			filter = "empty"
+			f.mustRun() // holds a window, and a position that the table does not know
+			ids, filter = []int64{2}, "second"
+			f.next(at, mode)
+			dying := f.sync
+			_, err := pipeline.Run(f.Context(), &dying)
+			if !f.process.Dead() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			f.nextID()
+			f.clock.Advance(time.Hour)
+			ids, filter = []int64{3}, "third"
+			f.mustRun()
+			ids, filter = []int64{4}, "fourth"
+			f.mustRun()
+			n := 0
+			for _, w := range f.ledger("s") {
+				if w == "empty" {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%v at call %d: the held window is in the ledger %d times, want once: %v", mode, at, n, f.ledger("s"))
+			}
+		}
 	}
 }
 

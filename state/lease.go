@@ -33,26 +33,48 @@ type lease struct {
 	Epoch   int64     `json:"epoch"` // how many times the account was taken
 	Taken   time.Time `json:"taken"`
 	Expires time.Time `json:"expires"`
+
+	Lasts time.Duration `json:"lasts,omitzero"` // from each renewal on; 0: not known
 }
 
 // AcquireLease takes the account for owner, for ttl. If somebody else holds it the error is
 // of kind Busy and says who and until when. An owner who asks again takes it again.
 func AcquireLease(ctx context.Context, store Store, clock martsync.Clock, account, owner string, ttl time.Duration) (*Lease, error) {
 	l := &Lease{store: store, clock: clock, account: account, ttl: ttl}
+	for try := 1; ; try++ {
+		err := l.acquire(ctx, owner)
+		if err == nil {
+			return l, nil
+		}
+		// Somebody was faster, and has given it back meanwhile.
+		if again := martsync.KindOf(err) == martsync.Busy && martsync.AfterOf(err) == 0; !again || try == mostTries {
+			return nil, err
+		}
+	}
+}
+
+const (
+	// mostTries is how often an account is tried that others take and give back while we look.
+	mostTries = 3
+
+	// maxSkew is more than clocks differ. A lease whose end is further away than it lasts, and than that, was written by a
+	// clock that was far ahead; it must not keep everybody out until its time comes.
+	maxSkew = time.Hour
+)
+
+func (l *Lease) acquire(ctx context.Context, owner string) error {
 	held, revision, err := l.read(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	now := clock.Now()
-	if held.Owner != "" && held.Owner != owner && now.Before(held.Expires) {
-		return nil, busy(held, now)
+	now := l.clock.Now()
+	left, ahead := held.Expires.Sub(now), held.Lasts > 0 && held.Expires.Sub(now) > held.Lasts+maxSkew
+	if held.Owner != "" && held.Owner != owner && left > 0 && !ahead {
+		return busy(held, now)
 	}
-	l.document = lease{Account: account, Owner: owner, Epoch: held.Epoch + 1, Taken: now, Expires: now.Add(ttl)}
+	l.document = lease{Account: l.account, Owner: owner, Epoch: held.Epoch + 1, Taken: now, Expires: now.Add(l.ttl), Lasts: l.ttl}
 	l.revision = revision
-	if err := l.write(ctx, l.document); err != nil {
-		return nil, err
-	}
-	return l, nil
+	return l.write(ctx, l.document)
 }
 
 // Epoch counts how many times the account was taken, this time included.
@@ -80,12 +102,17 @@ func (l *Lease) Renew(ctx context.Context) error {
 }
 
 // Keep renews the lease if more than a third of its time has passed. It is cheap enough to
-// be called before every step of a sync.
+// be called before every step of a sync. As long as the lease lasts, a store that does not answer is no reason to stop:
+// the next step tries again.
 func (l *Lease) Keep(ctx context.Context) error {
 	if l.clock.Now().Before(l.Expires().Add(-l.ttl * 2 / 3)) {
 		return nil
 	}
-	return l.Renew(ctx)
+	err := l.Renew(ctx)
+	if err != nil && martsync.KindOf(err) != martsync.Busy && ctx.Err() == nil && l.clock.Now().Before(l.Expires()) {
+		return nil
+	}
+	return err
 }
 
 // Release gives the account back. If somebody else has taken it since, nothing happens.

@@ -113,6 +113,93 @@ func TestKeepRenewsWhenAThirdHasPassed(t *testing.T) {
 	}
 }
 
+// A store that does not answer costs the lease when its time is up, not before.
+func TestKeepOutlastsAStoreThatDoesNotAnswer(t *testing.T) {
+	s, clock := &silent{Store: NewMemory()}, newClock()
+	l := acquire(t, s, clock, "run-1")
+	s.on = true
+	clock.Advance(59 * time.Second)
+	if err := l.Keep(t.Context()); err != nil {
+		t.Errorf("a second before its end: got %v, want to go on", err)
+	}
+	clock.Advance(time.Second)
+	if err := l.Keep(t.Context()); martsync.KindOf(err) != martsync.Transient {
+		t.Errorf("at its end: got %v, want the store's error", err)
+	}
+	s.on = false
+	if err := l.Keep(t.Context()); err != nil || !l.Expires().Equal(clock.Now().Add(time.Minute)) {
+		t.Errorf("when it answers again: got %v until %v, want a renewal", err, l.Expires())
+	}
+	clock.Advance(time.Minute)
+	acquire(t, s, clock, "run-2")
+	if err := l.Keep(t.Context()); martsync.KindOf(err) != martsync.Busy {
+		t.Errorf("when somebody else has it: got %v, want busy", err)
+	}
+}
+
+// silent is a store that takes nothing while it is on.
+type silent struct {
+	Store
+	on bool
+}
+
+func (s *silent) Put(ctx context.Context, key string, data []byte, revision string) (string, error) {
+	if s.on {
+		return "", &martsync.Error{Kind: martsync.Transient, Op: "put", Err: errors.New("no answer")}
+	}
+	return s.Store.Put(ctx, key, data, revision)
+}
+
+// A machine whose clock was years ahead must not lock the account for years.
+func TestALeaseOfAClockThatWasAhead(t *testing.T) {
+	s, clock := NewMemory(), newClock()
+	ahead := simulate.NewClock(clock.Now().AddDate(2, 0, 0))
+	acquire(t, s, ahead, "run-1")
+	acquire(t, s, clock, "run-2")
+
+	s = NewMemory()
+	if _, err := AcquireLease(t.Context(), s, clock, account, "run-1", 1000*time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AcquireLease(t.Context(), s, clock, account, "run-2", time.Minute); martsync.KindOf(err) != martsync.Busy {
+		t.Errorf("a lease that lasts long: got %v, want busy", err)
+	}
+
+	s = NewMemory()
+	ahead = simulate.NewClock(clock.Now().Add(50 * time.Minute)) // clocks differ
+	acquire(t, s, ahead, "run-1")
+	if _, err := AcquireLease(t.Context(), s, clock, account, "run-2", time.Minute); martsync.KindOf(err) != martsync.Busy {
+		t.Errorf("got %v, want busy", err)
+	}
+}
+
+// Who is beaten to an account that is free again by the time it looks gets it.
+func TestAnAccountThatWasTakenAndGivenBackMeanwhile(t *testing.T) {
+	s, clock := &beaten{Store: NewMemory()}, newClock()
+	s.by = func() {
+		if err := acquire(t, s.Store, clock, "other").Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if l := acquire(t, s, clock, "run-1"); l.Epoch() != 2 {
+		t.Errorf("epoch: got %d, want 2", l.Epoch())
+	}
+}
+
+// beaten is a store where somebody else is faster, once.
+type beaten struct {
+	Store
+	by func()
+}
+
+func (b *beaten) Put(ctx context.Context, key string, data []byte, revision string) (string, error) {
+	if by := b.by; by != nil {
+		b.by = nil
+		by()
+	}
+	return b.Store.Put(ctx, key, data, revision)
+}
+
 func TestOfManyOneGetsTheLease(t *testing.T) {
 	eachStore(t, func(t *testing.T, open func() Store) {
 		clock := newClock()

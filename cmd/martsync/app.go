@@ -58,6 +58,7 @@ type app struct {
 	request  string          // of the invocation that this is; for the log
 	lively   bool            // the command's life is worth a log where nobody watches
 	lines    *logWriter
+	temp     string // folder of the connectors; "": none yet
 	cleanups []func() error
 }
 
@@ -234,6 +235,7 @@ func (a *app) connectorEnv() (martsync.Env, error) {
 	if err != nil {
 		return martsync.Env{}, fmt.Errorf("make a temporary folder: %w", err)
 	}
+	a.temp = dir
 	a.cleanups = append(a.cleanups, func() error {
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove the temporary folder: %w", err)

@@ -182,11 +182,11 @@ func (a *app) repairOne(ctx context.Context, c *config.Config, s config.Sync, o 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lease.Release(context.WithoutCancel(ctx))) }()
-	for r, err := range audit.Repairs(ctx, audit.RepairOptions{Options: o, Sync: "repair-" + a.clock.Now().UTC().Format("20060102-150405"), At: a.clock.Now(), Most: f.most}) {
+	options := audit.RepairOptions{
+		Options: o, Sync: "repair-" + a.clock.Now().UTC().Format("20060102-150405"), At: a.clock.Now(), Most: f.most, Keep: lease.Keep,
+	}
+	for r, err := range audit.Repairs(ctx, options) {
 		if err != nil {
-			return all, err
-		}
-		if err := lease.Keep(ctx); err != nil {
 			return all, err
 		}
 		all = append(all, r)

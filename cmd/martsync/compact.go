@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -108,7 +109,16 @@ func (a *app) hold(ctx context.Context, c *config.Config, account, command strin
 	if err != nil {
 		return nil, err
 	}
-	return state.AcquireLease(ctx, store, a.clock, account, fmt.Sprintf("martsync %s, process %d", command, os.Getpid()), holdTime)
+	return state.AcquireLease(ctx, store, a.clock, account, holder(command), holdTime)
+}
+
+// holder names the process: in containers many have the number 1, and who has a name may take again what it has.
+func holder(command string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host " + rand.Text()
+	}
+	return fmt.Sprintf("martsync %s (process %d on %s)", command, os.Getpid(), host)
 }
 
 // change shows a number and what became of it.

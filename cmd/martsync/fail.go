@@ -31,6 +31,15 @@ func (a *app) fail(err error) int {
 		return martsync.ExitWaiting
 	}
 	a.show("", err)
+	return codeOf(err)
+}
+
+// codeOf is the exit code of an error that ends a command. What an account does not have is no failure of a sync of many
+// streams, which skips it; whoever asks for just that has not got it.
+func codeOf(err error) int {
+	if martsync.KindOf(err) == martsync.Unavailable {
+		return martsync.ExitConfig
+	}
 	return martsync.KindOf(err).ExitCode()
 }
 

@@ -52,6 +52,7 @@ func TestFail(t *testing.T) {
 			"Error: code 601: access token invalid (request abc#123)\n  next: This looks like a bug in martsync. Run it again with -vv and report what it prints.\n",
 		},
 		{"several lines in one", &martsync.Error{Kind: martsync.Busy, Op: "x", Err: errors.Join(errors.New("a"), errors.New("b"))}, 6, "Error: x\n  why:  a; b\n"},
+		{"what is not there was not delivered", &martsync.Error{Kind: martsync.Unavailable, Op: "x", Err: vendor}, 2, "Error: x\n  why:  code 601: access token invalid (request abc#123)\n"},
 		{"interrupted", fmt.Errorf("list: %w", context.Canceled), 75, "Interrupted.\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

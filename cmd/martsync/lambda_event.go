@@ -127,7 +127,7 @@ type lambdaFailure struct {
 
 func failureOf(err error) lambdaFailure {
 	kind := martsync.KindOf(err)
-	f := lambdaFailure{Type: kind.String(), Message: err.Error(), ExitCode: kind.ExitCode(), Hint: martsync.HintOf(err), StackTrace: []string{}}
+	f := lambdaFailure{Type: kind.String(), Message: err.Error(), ExitCode: codeOf(err), Hint: martsync.HintOf(err), StackTrace: []string{}}
 	if f.Hint != "" {
 		f.Message = strings.TrimSuffix(f.Message, ".") + ". Next: " + sentence(f.Hint)
 	}

@@ -18,7 +18,8 @@ func (a *app) repairing(s *pipeline.Sync, p plan, env martsync.Env) {
 		log := a.log().With("sync", s.Name)
 		for r, err := range audit.Repairs(ctx, audit.RepairOptions{
 			Options: audit.Options{Source: s.Source, Destination: s.Destination, Streams: s.Streams, Exclude: s.Exclude, TempDir: env.TempDir},
-			Sync:    s.ID, At: a.clock.Now(), Views: p.repair, Most: p.sync.RepairMost,
+			Sync:    s.ID, At: a.clock.Now(), Views: p.repair, Most: p.sync.RepairMost, Keep: keep,
+			Stopping: func() bool { return stopping(s.Stop) || p.timeUp(a.clock.Now()) },
 		}) {
 			entry := martsync.LogEntry{
 				Time: a.clock.Now(), Sync: s.ID, Stream: r.Stream, Operation: "repair", Success: err == nil, Message: r.String(), Rows: int64(r.Stored + r.Gone),
@@ -37,9 +38,6 @@ func (a *app) repairing(s *pipeline.Sync, p plan, env martsync.Env) {
 			log.InfoContext(ctx, "repaired", "stream", r.Stream, "view", r.View, "missing", r.Missing, "stored", r.Stored, "deleted", r.Gone, "quarantined", r.Bad, "left", r.Left, "skipped", r.Skipped)
 			if p.repaired != nil {
 				p.repaired(r)
-			}
-			if err := keep(ctx); err != nil {
-				return entries, err
 			}
 		}
 		return entries, nil

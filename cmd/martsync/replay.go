@@ -1,11 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net/url"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -128,7 +127,7 @@ func (a *app) replay(ctx context.Context, name string, f replayFlags) error {
 	r.Took = a.clock.Now().Sub(began).Seconds()
 	switch {
 	case err != nil:
-		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), martsync.KindOf(err).ExitCode()
+		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), codeOf(err)
 	case !r.Done:
 		r.Stopped, r.Exit = true, martsync.ExitWaiting
 	}
@@ -173,7 +172,7 @@ func (a *app) runReplay(ctx context.Context, p plan, own bool, store state.Store
 	}()
 	// Nothing of the vendor's is used, so nobody needs to wait for whom; but two must not write to
 	// one place, of which a sync may be one.
-	name := strings.ReplaceAll(fmt.Sprintf("replay-%s-%s-%s", p.sync.Name, p.sync.Destination.Name, cmp.Or(p.sync.Schema, "default")), "/", "-")
+	name := replayName(p.sync)
 	account := name
 	if own {
 		account = vendor.Account()
@@ -188,6 +187,12 @@ func (a *app) runReplay(ctx context.Context, p plan, own bool, store state.Store
 	out, err := pipeline.Run(ctx, s)
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
 	return err
+}
+
+// replayName is the name that progress of a replay is kept under. No sync has it, and no replay of another one or into
+// another place: names of the configuration have no dots, and that of the namespace, which may have any, comes last.
+func replayName(s config.Sync) string {
+	return "replay." + s.Name + "." + s.Destination.Name + "." + url.PathEscape(s.Schema)
 }
 
 // listRaw shows what the zone of a sync holds.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/alert"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/internal/pattern"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/state"
@@ -184,6 +186,7 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		if err != nil {
 			return err
 		}
+		fresh = configured(s, fresh)
 		status := syncStatus{Sync: s.Name, Streams: fresh, Stale: limit > 0 && len(fresh) == 0}
 		if fresh == nil {
 			status.Streams = []runlog.Freshness{}
@@ -222,6 +225,11 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		return exit(martsync.ExitWaiting)
 	}
 	return nil
+}
+
+// configured keeps the streams that the sync still has: one that was taken out of it is not stale, however old it gets.
+func configured(s config.Sync, fresh []runlog.Freshness) []runlog.Freshness {
+	return slices.DeleteFunc(fresh, func(f runlog.Freshness) bool { return !pattern.Chooses(s.Streams, s.Exclude, f.Stream) })
 }
 
 func (a *app) listFreshness(sync string, fresh []runlog.Freshness, limit time.Duration) error {

@@ -57,7 +57,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 	fs := c.Flags()
 	fs.StringSliceVar(&f.streams, "stream", nil, "only streams of this `name` or pattern (repeatable)")
 	fs.StringSliceVar(&f.exclude, "exclude", nil, "no streams of this `name` or pattern (repeatable)")
-	fs.BoolVar(&f.backfill, "backfill", false, "read everything again from the beginning")
+	fs.BoolVar(&f.backfill, "backfill", false, "read everything again from the beginning; goes on with the last sync if that was a backfill that was interrupted")
 	fs.StringVar(&f.since, "since", "", "earliest `time` wanted when a stream begins: a date, a time, or 7d for so long ago")
 	fs.StringVar(&f.until, "until", "", "read up to this `time` only")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be read and from where; create no export job, change nothing")
@@ -108,7 +108,8 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
 
-	results, code := runInTurn(plans, func() bool { return stopping(stop) || ctx.Err() != nil }, func(p plan, stopped bool) syncResult {
+	stopped := func(p plan) bool { return stopping(stop) || ctx.Err() != nil || p.timeUp(a.clock.Now()) }
+	results, code := runInTurn(plans, stopped, func(p plan, stopped bool) syncResult {
 		r, err := notBegun(p), error(nil)
 		if !stopped {
 			r, err = a.syncOne(ctx, p, store, env, stop, f.noWait)
@@ -133,12 +134,12 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	return nil
 }
 
-// runInTurn runs one after the other. Those that come after a stop are results as well, and the exit code
-// is the worst of all: a sync that ends well while it is stopped must not speak for those behind it.
-func runInTurn(plans []plan, stopped func() bool, one func(p plan, stopped bool) syncResult) (results []syncResult, code int) {
+// runInTurn runs one after the other. Those that come after a stop, or when the time is up, are results as well, and the
+// exit code is the worst of all: a sync that ends well while it is stopped must not speak for those behind it.
+func runInTurn(plans []plan, stopped func(plan) bool, one func(p plan, stopped bool) syncResult) (results []syncResult, code int) {
 	code = martsync.ExitOK
 	for _, p := range plans {
-		r := one(p, stopped())
+		r := one(p, stopped(p))
 		results = append(results, r)
 		code = worst(code, r.Exit)
 	}
@@ -156,6 +157,9 @@ type plan struct {
 	repair           []string // what is repaired afterwards; none: nothing
 	repaired         func(audit.Repair)
 }
+
+// timeUp reports whether --max-time has passed.
+func (p *plan) timeUp(now time.Time) bool { return !p.deadline.IsZero() && !now.Before(p.deadline) }
 
 func (a *app) plan(s config.Sync, f syncFlags) (plan, error) {
 	now := a.clock.Now()
@@ -231,14 +235,18 @@ func notBegun(p plan) syncResult {
 // syncOne runs one sync until it is done, stopped or, with noWait, must wait.
 func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsync.Env, stop <-chan struct{}, noWait bool) (syncResult, error) {
 	r := syncResult{Sync: p.sync.Name}
+	if p.backfill {
+		r.again = r.goesOn() + " --backfill"
+	}
 	began := a.clock.Now()
 	err := a.runSync(ctx, p, store, env, stop, noWait, &r)
 	r.Took = a.clock.Now().Sub(began).Seconds()
+	r.Streams = append([]runlog.Stream{}, r.Streams...) // a list in JSON too, if it did not come to any
 	switch {
 	case err != nil:
-		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), martsync.KindOf(err).ExitCode()
+		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), codeOf(err)
 	case !r.Done:
-		r.Stopped = stopping(stop) || !p.deadline.IsZero() && !a.clock.Now().Before(p.deadline)
+		r.Stopped = stopping(stop) || p.timeUp(a.clock.Now())
 		r.Exit = martsync.ExitWaiting
 	}
 	return r, err
@@ -254,6 +262,14 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 	view := a.watch(p.sync, s.Source)
 	defer view.end()
 	s.Stop, s.Observe = stop, view.observe
+	if p.backfill {
+		if s.ID, err = unfinishedBackfill(ctx, store, p.sync.Name); err != nil {
+			return err
+		}
+		if s.ID != "" {
+			a.say("Going on with the backfill that run %s has begun.", s.ID)
+		}
+	}
 	run := pipeline.Run
 	if noWait {
 		run = pipeline.Advance
@@ -262,6 +278,17 @@ func (a *app) runSync(ctx context.Context, p plan, store state.Store, env martsy
 	r.Run, r.Done, r.WakeAt, r.Streams = s.ID, out.Done, out.WakeAt, out.Stats.Streams
 	r.Usage = usageOf(s)
 	return err
+}
+
+// unfinishedBackfill is the run that the last sync was, if that was a backfill which was interrupted, else "". It has to be
+// that run which goes on: another one would begin again with what is done, and one that is no backfill leaves out the
+// streams that were still to come. Once something else has run, a backfill is a new one.
+func unfinishedBackfill(ctx context.Context, store state.Store, sync string) (string, error) {
+	last, err := runlog.List(ctx, store, sync, 1)
+	if err != nil || len(last) == 0 || !last[0].Backfill || last[0].Status == runlog.Done || last[0].Status == runlog.Failed {
+		return "", err
+	}
+	return last[0].ID, nil
 }
 
 // usageOf is what source and destination of a sync say that they have spent.
@@ -307,6 +334,7 @@ func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan str
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithCancel(ctx)
+	temp := a.temp
 	closed, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -320,6 +348,9 @@ func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan str
 		select {
 		case <-ctx.Done():
 		case <-signals:
+			if temp != "" {
+				_ = os.RemoveAll(temp) // it may hold records
+			}
 			os.Exit(exitSignal)
 		}
 	}()
@@ -344,13 +375,21 @@ func stopping(stop <-chan struct{}) bool {
 
 // summary prints what a sync did.
 func (a *app) summary(r *syncResult) {
-	if r.Stopped && r.Run == "" {
+	if len(r.Streams) > 0 && !a.streamTable(r) {
+		return
+	}
+	switch {
+	case r.Stopped && len(r.Streams) == 0:
 		a.say("Stopped. %s is still to come.", r.goesOn())
-		return
+	case r.Stopped:
+		a.say("Stopped. %s goes on from here.", r.goesOn())
+	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
+		a.say("Not done: waiting %s. %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.goesOn())
 	}
-	if len(r.Streams) == 0 {
-		return
-	}
+}
+
+// streamTable prints what became of the streams. It reports false if there is nobody to read it.
+func (a *app) streamTable(r *syncResult) bool {
 	t := report.Table{Columns: []report.Column{
 		{Name: r.Sync},
 		{Name: ""},
@@ -384,7 +423,7 @@ func (a *app) summary(r *syncResult) {
 			report.Duration(time.Duration(r.Took*float64(time.Second))), "")
 	}
 	if err := t.WriteTo(a.out); err != nil {
-		return
+		return false
 	}
 	for i := range r.Repairs {
 		a.showRepair(&r.Repairs[i])
@@ -399,12 +438,7 @@ func (a *app) summary(r *syncResult) {
 		a.say("%s: %s set aside in the table _martsync_quarantine, each with the reason.",
 			a.err.Paint(report.Yellow, "Note"), report.Plural(sum.Quarantined, "row was", "rows were"))
 	}
-	switch {
-	case r.Stopped:
-		a.say("Stopped. %s goes on from here.", r.goesOn())
-	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
-		a.say("Not done: waiting %s. %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.goesOn())
-	}
+	return true
 }
 
 // tableStart opens the tables that streams begin at, if they do: usually those of the sync's own

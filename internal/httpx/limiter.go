@@ -78,6 +78,7 @@ func (l *Limiter) try() (wait time.Duration, freed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
+	l.setBack(now)
 	l.ease(now)
 	if l.inFlight >= l.slots {
 		return 0, l.freed
@@ -96,6 +97,21 @@ func (l *Limiter) try() (wait time.Duration, freed <-chan struct{}) {
 	l.next = (l.next + 1) % len(l.starts)
 	l.inFlight++
 	return 0, nil
+}
+
+// setBack notices that the clock was set back since the last call, and moves what is remembered along with it: otherwise
+// nothing would start until the clock comes there again.
+func (l *Limiter) setBack(now time.Time) {
+	back := now.Sub(l.starts[(l.next+len(l.starts)-1)%len(l.starts)])
+	if back >= 0 {
+		return
+	}
+	for i, t := range l.starts {
+		if !t.IsZero() {
+			l.starts[i] = t.Add(back)
+		}
+	}
+	l.until, l.eased = l.until.Add(back), l.eased.Add(back)
 }
 
 func (l *Limiter) release() {

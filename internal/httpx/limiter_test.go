@@ -151,3 +151,24 @@ func TestAcquireObeysItsContext(t *testing.T) {
 		t.Errorf("acquire while all slots are taken: %v, want context canceled", err)
 	}
 }
+
+// A clock that was ahead and is put right must not stop all calls until it comes there again.
+func TestLimiterOnAClockThatIsSetBack(t *testing.T) {
+	c := newClock()
+	l := NewLimiter(c, Limits{Calls: 2, Per: 20 * time.Second, Concurrent: 5})
+	for range 2 {
+		acquire(t, l)()
+	}
+	l.Slow(30 * time.Second)
+	c.now = c.now.Add(-5 * time.Hour)
+	began := c.Now()
+	acquire(t, l)()
+	if waited := c.Now().Sub(began); waited != 30*time.Second {
+		t.Errorf("waited %v, want the 30s of the refusal", waited)
+	}
+	began = c.Now()
+	acquire(t, l)()
+	if waited := c.Now().Sub(began); waited != 20*time.Second {
+		t.Errorf("then waited %v, want the 20s of the window", waited)
+	}
+}
