@@ -128,6 +128,7 @@ type rangeStream struct {
 	cursorEvery int64         // bytes of a file between two cursors to resume from
 	parked      *quotaError   // why no job was started; nil: nothing
 	parkedUntil second
+	fast        time.Duration // by how much this machine's clock has turned out to be ahead of the vendor's; see ahead
 }
 
 // Schema describes the records.
@@ -238,7 +239,7 @@ func (r *run) leave(err error) error {
 
 // target is where a run that begins now would end.
 func (r *run) target() second {
-	to := secondOf(r.src.now().Add(-visibleAfter))
+	to := secondOf(r.src.now().Add(-visibleAfter - r.fast))
 	if !r.span.End.IsZero() {
 		to = min(to, secondOf(r.span.End))
 	}

@@ -332,8 +332,7 @@ func (r *run) rejected(ctx context.Context, p *part, j *job, bad *badFile) error
 
 // gone decides about a completed job without a file.
 func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions) error {
-	if j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0 && j.File == nil && !r.delivered {
-		// Twice the vendor told neither count nor size and had no file: there is nothing to export.
+	if j.File == nil && !r.delivered && j.blank() {
 		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
 		sure := *spec
 		sure.complete = nil // a guess is no reason to take records for deleted

@@ -77,7 +77,7 @@ func (r *run) deliverAll(ctx context.Context, spec *partSpec, p *part) (bool, er
 		switch {
 		case isBad:
 			return false, r.rejected(ctx, p, j, bad)
-		case errors.Is(err, errGone) && end.Rows == 0 && j.Rows == nil && (j.Size == nil || *j.Size == 0) && j.Tries > 0:
+		case errors.Is(err, errGone) && end.Rows == 0 && j.blank():
 			r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
 			r.unsure, end, sum = true, filePosition{}, ""
 		case errors.Is(err, errGone):

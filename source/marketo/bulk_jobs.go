@@ -137,6 +137,9 @@ func (r *run) fill(ctx context.Context, spec *partSpec, p *part) (parked, err er
 			r.src.env.Log.DebugContext(ctx, "the vendor's export queue is full", "stream", r.schema.Stream, "job", j.ID)
 			return nil, nil
 		case martsync.KindOf(err) == martsync.Quota:
+			if j.ID == "" && r.fresh == j { // refused, so there is no job: tomorrow's is another one, and not a day old
+				j.Since, j.Sign, r.dirty = 0, "", true
+			}
 			r.parked, r.parkedUntil = &quotaError{err}, r.now().add(martsync.AfterOf(err))
 			return err, nil
 		default:
@@ -202,7 +205,7 @@ func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error
 // and could not write down. It returns with j.ID empty if the vendor made no usable job.
 func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error {
 	if j.Since != 0 && r.fresh != j && !spec.orphans {
-		found, err := r.adopt(ctx, spec, j)
+		found, err := r.adopt(ctx, spec, p, j)
 		if err != nil || found {
 			return err
 		}
@@ -225,22 +228,53 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 		options.by = p.filterBy() // which adjust may have changed
 		v, err := r.register(ctx, spec, j, fields, options)
 		if err != nil {
-			if r.adjust(spec, p, fields, err) {
-				continue
+			if !r.adjust(spec, p, fields, err) {
+				return err
 			}
-			return err
+			// Whoever finds the next job in the vendor's list does not see what it was created with.
+			if err := r.remember(); err != nil {
+				return err
+			}
+			continue
 		}
 		if v == nil || !validID(v.ExportID) || v.state() == failed || v.state() == cancelled {
 			return r.retry(ctx, p, j, "create made no usable job", false)
 		}
+		if r.ahead(ctx, spec, p, j, v) {
+			return r.remember()
+		}
 		j.ID, j.State, j.Taken = v.ExportID, created, false
 		r.src.client.meter.exported(1, 0)
 		r.born, r.dirty = j, true
-		if spec.object == leadObject && p.By == "" {
-			p.By = options.by
-			r.tellFilter(p)
-		}
+		r.filtered(spec, p)
 		return r.remember()
+	}
+}
+
+// ahead reports whether a new job's window reaches beyond the vendor's present, which the job tells. That is so where this
+// machine's clock is ahead: what is going to happen there would be exported before it does, and never again. The run
+// then ends at the vendor's present.
+func (r *run) ahead(ctx context.Context, spec *partSpec, p *part, j *job, v *vendorJob) bool {
+	made, ok := parseSecond(v.CreatedAt)
+	if !ok || j.To <= made || spec.sweeps || r.counted || p.To != 0 {
+		return false
+	}
+	r.fast = r.now().sub(made)
+	p.Jobs = p.Jobs[:slices.Index(p.Jobs, j)] // those after it have not been created either
+	r.pos.Until, r.dirty = max(p.end(), made.add(-visibleAfter)), true
+	r.note("warning", "this machine's clock is %s ahead of the vendor's; reading ends at %s", r.fast, r.pos.Until)
+	r.src.env.Log.WarnContext(ctx, "this machine's clock is ahead of the vendor's", "stream", r.schema.Stream, "by", r.fast)
+	if err := r.src.cancelJob(ctx, spec.object, v.ExportID); err != nil {
+		r.src.env.Log.DebugContext(ctx, "cancel a job", "job", v.ExportID, "err", err) // nobody enqueues it
+	}
+	return true
+}
+
+// filtered takes down that the run has a job with its date filter.
+func (r *run) filtered(spec *partSpec, p *part) {
+	if spec.object == leadObject && p.By == "" {
+		p.By, r.dirty = p.filterBy(), true
+		r.tellFilter(p)
 	}
 }
 
@@ -333,7 +367,7 @@ func wordByte(b byte) bool {
 // one job that nobody knows and that is not older than the intention is taken for it; the header
 // of its file will prove it (see fieldOrder). More than one, and none is touched: those that
 // nobody enqueues cost nothing and vanish after seven days.
-func (r *run) adopt(ctx context.Context, spec *partSpec, j *job) (bool, error) {
+func (r *run) adopt(ctx context.Context, spec *partSpec, p *part, j *job) (bool, error) {
 	r.jobs.creating.Lock()
 	defer r.jobs.creating.Unlock()
 	j.Calls++
@@ -354,6 +388,7 @@ func (r *run) adopt(ctx context.Context, spec *partSpec, j *job) (bool, error) {
 	j.ID, j.State, j.Taken = ids[0], created, true
 	r.born, r.dirty = j, true // the list says that it is in state Created
 	r.jobs.claim(r.schema.Stream, j.ID)
+	r.filtered(spec, p)
 	r.src.env.Log.InfoContext(ctx, "found the export job of an interrupted run", "stream", r.schema.Stream, "job", j.ID)
 	return true, nil
 }
@@ -427,10 +462,8 @@ func (r *run) look(ctx context.Context, spec *partSpec, p *part, j *job) error {
 
 // hurry gives up a job that does not get on.
 func (r *run) hurry(ctx context.Context, spec *partSpec, p *part, j *job, from string) error {
-	began, ok := parseSecond(from)
-	if !ok {
-		began = j.Since
-	}
+	began, _ := parseSecond(from)
+	began = max(began, j.Since) // the vendor's clock may be behind
 	waited, most := r.now().sub(began), queuedMost
 	if j.State == processing {
 		most = processingMost

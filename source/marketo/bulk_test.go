@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -318,6 +319,54 @@ func jobWindows(m *mart) (n int) {
 		}
 	}
 	return n
+}
+
+// E8, E7: whichever call of a second sync dies, without the filter by update, another process reads the changes: it knows
+// what the job was created with that it finds in the vendor's list.
+func TestE8KilledWithoutUpdatedAt(t *testing.T) {
+	begin := func() (*account, *mart) {
+		a := newAccount(t, marketosim.Config{Options: simulate.Options{Rows: 20}, PerLead: 4, NoUpdatedAt: true})
+		m := a.mart("leads")
+		a.sync(m)
+		a.clock.Advance(24 * time.Hour)
+		a.sim.Change(30)
+		a.clock.Advance(5 * 24 * time.Hour)
+		a.line.mend(0, false)
+		a.line.paths = nil
+		return a, m
+	}
+	a, m := begin()
+	a.sync(m)
+	a.check(m)
+	calls := slices.Clone(a.line.paths)
+	creates := 0
+	for k, call := range calls {
+		if !strings.HasSuffix(call, "/create.json") && !strings.HasSuffix(call, "/enqueue.json") {
+			continue
+		}
+		creates++
+		for _, after := range []bool{false, true} {
+			a, m := begin()
+			a.line.mend(k+1, after)
+			err := a.try(m, a.open(), martsync.Span{}, a.line.dead)
+			if !a.line.dead() {
+				t.Fatalf("call %d was never made: %v", k, err)
+			}
+			a.line.mend(0, false)
+			a.sync(m)
+			if d := a.differences(m); len(d) > 0 {
+				t.Errorf("killed at call %d (%s, after %t): %s", k, call, after, strings.Join(d, "\n"))
+			}
+			for _, w := range m.windows {
+				if strings.Contains(w.Filter, `"updatedAt"`) {
+					t.Errorf("killed at call %d (%s, after %t): the ledger says %s", k, call, after, w.Filter)
+				}
+			}
+		}
+	}
+	if creates < 3 {
+		t.Fatalf("a sync creates %d jobs: too few to be a test", creates)
+	}
 }
 
 // E6: a spent quota stops the stream until the reset, without losing what runs.
@@ -696,6 +745,85 @@ func TestE16RowsOfNeighbouringWindowsComeOnce(t *testing.T) {
 	}
 	if most := a.sim.Stats().Refused["1029"]; most != 0 {
 		t.Errorf("the queue or the quota was exceeded %d times", most)
+	}
+}
+
+// A change of a lead that shows in exports a little late arrives with the next sync.
+func TestLateChangeOfALeadArrives(t *testing.T) {
+	a := newAccount(t, marketosim.Config{})
+	m := a.mart("leads")
+	a.sync(m)
+	a.clock.Advance(time.Hour)
+	id := a.living(3)
+	if !a.sim.TouchLead(id, "title") {
+		t.Fatal("there is no such lead")
+	}
+	a.clock.Advance(visibleAfter + time.Minute)
+	lacked := 0
+	a.line.bend = func(resp *http.Response) error { // as if the change were not to be seen yet
+		switch path := resp.Request.URL.Path; {
+		case strings.HasSuffix(path, "/leads/export.json"), !strings.HasPrefix(path, "/bulk/v1/leads/"):
+		case strings.HasSuffix(path, "/status.json"):
+			return promiseNothing(resp)
+		case strings.HasSuffix(path, "/file.json"):
+			var left []string
+			for line := range strings.Lines(a.peek(resp)) {
+				if strings.HasPrefix(line, fmt.Sprintf("%d,", id)) {
+					lacked++
+					continue
+				}
+				left = append(left, line)
+			}
+			text := strings.Join(left, "")
+			resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
+			resp.Header.Del("Content-Length")
+		}
+		return nil
+	}
+	a.sync(m)
+	a.line.bend = nil
+	if lacked == 0 || len(a.differences(m)) == 0 {
+		t.Fatalf("the change was held back %d times and has arrived, so this proves nothing", lacked)
+	}
+	a.clock.Advance(visibleAfter)
+	a.sync(m)
+	a.check(m)
+}
+
+// A fastClock is ahead of another one.
+type fastClock struct {
+	martsync.Clock
+	by time.Duration
+}
+
+func (c fastClock) Now() time.Time { return c.Clock.Now().Add(c.by) }
+
+// E15: where this machine's clock is ahead, a window would end in the vendor's future, and what happens there until it has
+// passed would never be exported.
+func TestE15ClockThatIsAheadSkipsNothing(t *testing.T) {
+	for _, by := range []time.Duration{visibleAfter - time.Minute, 3 * time.Hour, 14 * time.Hour} {
+		a := newAccount(t, marketosim.Config{})
+		m := a.mart("leads")
+		s := a.open()
+		s.env.Clock = fastClock{a.clock, by}
+		for range 2 {
+			if err := a.try(m, s, martsync.Span{}, never); err != nil {
+				t.Fatalf("%v ahead: %v", by, err)
+			}
+			a.check(m)
+			a.clock.Advance(10 * time.Minute)
+			a.sim.Change(40)
+			a.clock.Advance(10 * time.Minute)
+		}
+		a.sync(m) // somebody has set the clock
+		a.check(m)
+		m.checkLedger(t)
+		if said := strings.Contains(strings.Join(m.notes, "\n"), "ahead of the vendor's"); said != (by > visibleAfter) {
+			t.Errorf("%v ahead: the log says so: %v", by, said)
+		}
+		if t.Failed() {
+			t.Fatalf("%v ahead", by)
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func (r rule) verdict(op string, optional bool, e *apiError, now time.Time) *mar
 		v.Kind = martsync.Unavailable
 	}
 	if r.after == untilReset {
-		v.After = nextReset(now).Sub(now)
+		v.After = nextQuota(now).Sub(now)
 	}
 	return v
 }

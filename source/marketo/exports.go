@@ -76,7 +76,7 @@ func (c *client) spentToday(ctx context.Context, exact bool) (int64, error) {
 func (c *client) exportsSpent(spent int64) error {
 	now := c.clock.Now()
 	return &martsync.Error{
-		Kind: martsync.Quota, Op: "marketo: create an export", After: nextReset(now).Sub(now),
+		Kind: martsync.Quota, Op: "marketo: create an export", After: nextQuota(now).Sub(now),
 		Hint: "Exporting goes on after midnight US Central time, or at once with a higher limits.export_megabytes.",
 		Err:  fmt.Errorf("today's exports of this API user have %d bytes, their share is %d (limits.export_megabytes)", spent, c.meter.limits.exportBytes()),
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,8 +25,9 @@ const (
 	// feedRows is how many rows are gathered before a batch is made of them. A page has 300 at most.
 	feedRows = 3_000
 
-	// checkpointBack is how far before the newest activity seen a walk starts again when the
-	// vendor no longer knows the token: within a page the order is only roughly that of time.
+	// checkpointBack is how far before the last page a walk starts again when the vendor no longer knows the token: the
+	// order is only roughly that of time. Dates that whoever sends an activity has made up stand among the others, so
+	// the newest one seen says nothing about how far the walk has come.
 	checkpointBack = time.Hour
 
 	// stuckPages is how many pages in a row may be empty and bring the same token again before the
@@ -41,7 +43,7 @@ type feed struct {
 	Types []int  `json:"types,omitempty"` // asked for; nil: the endpoint has only one
 	Loop  int    `json:"loop,omitempty"`  // which ten of them
 	Token string `json:"token,omitempty"` // of the next page; "": a loop begins
-	Seen  second `json:"seen,omitempty"`  // newest activity of this loop
+	Seen  second `json:"seen,omitempty"`  // oldest activity of the last page of this loop that had any
 	Sign  string `json:"sign,omitempty"`  // of the fields asked for, which a token belongs to; "": none
 
 	Rows  int64 `json:"n,omitempty"`
@@ -116,7 +118,7 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 	w := newRowWriter(r, "")
 	r.countPages(spec, p)
 	defer func() { r.count = nil }()
-	rebuilt, same := false, 0
+	rebuilt, same := second(-1), 0 // how far the walk had come when its token was lost
 	for f.Loop < loops(f.Types) {
 		page, err := r.page(ctx, spec, f)
 		if err != nil {
@@ -125,9 +127,9 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 				f.ask(spec.pages.fields, p)
 				continue
 			}
-			if !rebuilt && f.Token != "" && isTokenError(err) {
+			if f.Seen > rebuilt && f.Token != "" && isTokenError(err) {
 				r.note("paging", "%s: the vendor no longer knows the paging token; reading again from %s", spec.name, f.restart())
-				f.Token, rebuilt = "", true
+				f.Token, rebuilt = "", f.Seen
 				if p.Late != nil {
 					p.Late.Blur = true
 				}
@@ -138,7 +140,6 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 			}
 			return err
 		}
-		rebuilt = false
 		if same++; page.NextPageToken != f.Token || len(page.Result) > 0 {
 			same = 0
 		}
@@ -153,7 +154,7 @@ func (r *run) walk(ctx context.Context, spec *partSpec, p *part, to second) erro
 		switch {
 		case !page.MoreResult:
 			f.Loop++
-			f.Token, f.Seen = "", 0
+			f.Token, f.Seen, rebuilt = "", 0, second(-1)
 		case page.NextPageToken == "" || same >= stuckPages:
 			if e := r.flush(w); e != nil {
 				return e
@@ -275,6 +276,7 @@ func isTokenError(err error) bool {
 // belong to.
 func (r *run) take(spec *partSpec, w *rowWriter, f *feed, page *envelope) error {
 	w.bytes += page.Bytes
+	oldest := second(math.MaxInt64)
 	for i, raw := range page.Result {
 		a := new(activity)
 		if err := json.Unmarshal(raw, a); err != nil {
@@ -283,7 +285,8 @@ func (r *run) take(spec *partSpec, w *rowWriter, f *feed, page *envelope) error 
 		}
 		date, dated := parseSecond(bare(a.Date))
 		if dated {
-			f.Seen = max(f.Seen, date)
+			oldest = min(oldest, date)
+			f.Seen = oldest
 			if date < f.From || date >= f.To {
 				continue
 			}

@@ -81,6 +81,7 @@ type job struct {
 	Wait  int    `json:"wait,omitempty"`  // how often in a row the queue was full
 	Tries int    `json:"tries,omitempty"` // jobs for this window that came to nothing
 	Again int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
+	Blank int    `json:"blank,omitempty"` // of Tries: jobs that completed without a count, a size and a file
 	Calls int64  `json:"calls,omitempty"` // API calls spent on it
 
 	// What the vendor promises of the completed file; nil or "": not told.
@@ -120,7 +121,17 @@ const (
 func (j *job) running() bool { return j.State == queued || j.State == processing }
 
 // reset makes j a planned window again.
-func (j *job) reset() { *j = job{window: j.window, Tries: j.Tries, Calls: j.Calls} }
+func (j *job) reset() { *j = job{window: j.window, Tries: j.Tries, Blank: j.Blank, Calls: j.Calls} }
+
+// blank counts a completed job without a file of which the vendor told neither count nor size, and reports whether it is
+// not the first one for the window: then there is nothing to export.
+func (j *job) blank() bool {
+	if j.Rows != nil || j.Size != nil && *j.Size != 0 {
+		return false
+	}
+	j.Blank++
+	return j.Blank > 1
+}
 
 func (p *position) cursor() martsync.Cursor {
 	data, err := json.Marshal(p)
@@ -215,7 +226,7 @@ func (p *part) check() error {
 }
 
 func (j *job) check() error {
-	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Again < 0 || j.Calls < 0 {
+	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	switch j.State {

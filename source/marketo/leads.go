@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/columns"
@@ -19,6 +20,11 @@ const (
 	// byCreation is always there and misses every change.
 	byCreation = "createdAt"
 )
+
+// leadOverlap is how far each run exports leads again, beside visibleAfter: how soon a change shows in exports is not
+// documented, and one that the last run came too early for would not arrive before the lead changes once more. It is
+// little, since it is exported at each run.
+const leadOverlap = 15 * time.Minute
 
 // leadPart is the part that exports leads.
 const leadPart = leadStream
@@ -81,7 +87,7 @@ func (s *source) leadParts(schema *martsync.Schema, fields []string) []*partSpec
 	tombs := tombstones{key: schema.Key[0], version: schema.Version}
 	file, mergeFields := mergeFile()
 	parts := []*partSpec{
-		{name: leadPart, object: leadObject, fields: fields},
+		{name: leadPart, object: leadObject, fields: fields, overlap: leadOverlap},
 		{name: "sweep", object: leadObject, fields: fields, sweeps: true},
 	}
 	parts = append(parts, s.changeParts(schema, fields, tombs)...)

@@ -37,6 +37,9 @@ const (
 	// there are, the fewer leads that change twice are read twice.
 	heldMost = 6_000
 
+	// deletionsMargin is how long before its end the log of deletions is no longer relied on: it is read after the leads.
+	deletionsMargin = 24 * time.Hour
+
 	// doubtFrom is from how many ids on a reply that lacks most of them is not believed to show deletions: more likely
 	// the API user may not see these leads, and the log of deletions tells of those that are really gone.
 	doubtFrom = 50
@@ -107,7 +110,7 @@ func (r *run) readHeld(ctx context.Context, l *leadReader, spec *partSpec, w *ro
 		for i, env := range pages {
 			h := how{Kind: leadReply, Part: spec.name}
 			if i == len(pages)-1 {
-				h.Gone, h.Read = r.missing(ids, pages), at
+				h.Gone, h.Read = r.missing(ids, pages, f), at
 			}
 			if raw := keptPage(leadsPath, env, h); raw != nil {
 				r.raw = append(r.raw, *raw)
@@ -170,8 +173,9 @@ func (r *run) without(fields []string, err error) []string {
 	return slices.DeleteFunc(slices.Clone(fields), func(f string) bool { return namesField(e.Message, f) })
 }
 
-// missing are the ids that the vendor no longer knows.
-func (r *run) missing(ids idSet, pages []*envelope) idSet {
+// missing are the ids that the vendor no longer knows, as far as nothing else tells: who may not see a lead does not get it
+// either, and the log of deletions names those that are gone, for as long as the vendor keeps it.
+func (r *run) missing(ids idSet, pages []*envelope, f *feed) idSet {
 	seen := map[int64]bool{}
 	for _, env := range pages {
 		if r.src.keep && env.body == nil {
@@ -191,6 +195,9 @@ func (r *run) missing(ids idSet, pages []*envelope) idSet {
 			r.note("warning", "%d of %d leads that have changed cannot be read by id; they are marked deleted only if the log of deletions or of merges names them", len(gone), len(ids))
 		}
 		r.doubted = true
+		return nil
+	}
+	if r.now().sub(f.From) < deletionsKept-deletionsMargin {
 		return nil
 	}
 	return gone

@@ -2,6 +2,7 @@ package marketo
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -367,6 +368,45 @@ func TestReadByIDThatShowsNothingDeletesNothing(t *testing.T) {
 	}
 	if !strings.Contains(strings.Join(m.notes, "\n"), "cannot be read by id") {
 		t.Errorf("nothing is said about it: %q", m.notes)
+	}
+}
+
+// Likewise of a few, among others that can be read: those that are gone are in the log of deletions.
+func TestReadByIDThatLacksALeadDeletesOnlyWhatTheLogNames(t *testing.T) {
+	a := newAccount(t, marketosim.Config{Options: simulate.Options{Rows: 60}, NoUpdatedAt: true})
+	m := a.mart("leads")
+	a.sync(m)
+	hidden, gone, seen := a.living(2), a.living(5), a.living(9)
+	a.clock.Advance(time.Hour)
+	if !a.sim.TouchLead(hidden, "title") || !a.sim.TouchLead(gone, "title") || !a.sim.TouchLead(seen, "title") || !a.sim.DeleteLead(gone) {
+		t.Fatal("there are no such leads")
+	}
+	hid := 0
+	a.line.bend = func(resp *http.Response) error {
+		if resp.Request.URL.Path != leadsPath {
+			return nil
+		}
+		var m map[string]any
+		if err := json.Unmarshal([]byte(a.peek(resp)), &m); err != nil {
+			return err
+		}
+		leads := m["result"].([]any)
+		m["result"] = slices.DeleteFunc(leads, func(l any) bool { return l.(map[string]any)["id"] == float64(hidden) })
+		hid += len(leads) - len(m["result"].([]any))
+		text, err := json.Marshal(m)
+		resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+		resp.Header.Del("Content-Length")
+		return err
+	}
+	a.clock.Advance(time.Hour)
+	a.sync(m)
+	if hid == 0 {
+		t.Fatal("the lead was not read by id, so this proves nothing")
+	}
+	for id, want := range map[int64]bool{hidden: false, gone: true, seen: false} {
+		if r := m.rows[fmt.Sprint(id)]; r.deleted != want {
+			t.Errorf("lead %d is marked deleted: %v, want %v", id, r.deleted, want)
+		}
 	}
 }
 

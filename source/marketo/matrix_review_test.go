@@ -136,6 +136,30 @@ func TestE11NoFileIsNoReasonToDelete(t *testing.T) {
 	}
 }
 
+// E9, E11: that a job failed and the next one's file was not there is not the same as two files that were not there.
+func TestE11OneMissingFileIsNotAnEmptyOne(t *testing.T) {
+	a := newAccount(t, marketosim.Config{Options: simulate.Options{Faults: []string{"fail:path=/bulk/v1/leads/export/create.json,times=1"}}})
+	lost := 0
+	a.line.bend = func(resp *http.Response) error {
+		switch path := resp.Request.URL.Path; {
+		case strings.HasSuffix(path, "/status.json"):
+			return promiseNothing(resp)
+		case strings.HasSuffix(path, "/file.json") && lost == 0:
+			lost++
+			resp.StatusCode, resp.ContentLength = http.StatusNotFound, -1
+			resp.Header.Set("Content-Type", "text/plain")
+			resp.Body = io.NopCloser(strings.NewReader("File not found"))
+		}
+		return nil
+	}
+	m := a.mart("leads")
+	a.sync(m)
+	a.check(m)
+	if lost == 0 || a.sim.Stats().Faults["fail"] == 0 {
+		t.Fatal("no file was lost or no job failed, so this proves nothing")
+	}
+}
+
 // A job that came to nothing before, for another reason, does not make the next one's file empty: its rows are read
 // although the vendor tells neither their count nor a size.
 func TestE9FileOfASecondJobIsRead(t *testing.T) {

@@ -27,9 +27,13 @@ func (s *source) wantedFields(ctx context.Context) ([]field, error) {
 	return wanted, nil
 }
 
+// bounces are the activities that name the address which an e-mail could not be delivered to: of campaigns, for good and
+// for now, and of sales. Source: Marketo REST API, Activities.
+var bounces = []int{8, 27, 48}
+
 // Echoes finds the fields of leads in the activities that tell their changes, by the field's id or by one of its names:
-// the vendor shows the display name in places and the API's in others.
-// Source: Marketo REST API, Activities, Change Data Value.
+// the vendor shows the display name in places and the API's in others. The address also stands in bounces.
+// Source: Marketo REST API, Activities, Change Data Value; Email Bounced.
 func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync.Column) bool) ([]martsync.Echo, error) {
 	if stream != leadStream {
 		return nil, nil
@@ -56,6 +60,13 @@ func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync
 			e.Where = append(e.Where, martsync.EchoMatch{Column: "primary_attribute_value_id", Value: strconv.FormatInt(f.ID, 10)})
 		}
 		echoes = append(echoes, e)
+		if f.Name == "email" {
+			e = martsync.Echo{Of: c, Stream: activityStream, Column: "attributes", Members: []string{"Email"}}
+			for _, id := range bounces {
+				e.Where = append(e.Where, martsync.EchoMatch{Column: "activity_type_id", Value: strconv.Itoa(id)})
+			}
+			echoes = append(echoes, e)
+		}
 	}
 	return echoes, nil
 }

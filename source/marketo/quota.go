@@ -43,6 +43,16 @@ func nextReset(now time.Time) time.Time {
 	}
 }
 
+// nextQuota returns when a limit that is spent at now is worth another try: at the next reset. Just after one the vendor
+// may still count the day before, since its clock and ours differ, and whoever waited for the reset asks at once: then it is
+// soon, not tomorrow.
+func nextQuota(now time.Time) time.Time {
+	if reset := nextReset(now.Add(-clockSkew)); !reset.After(now) {
+		return reset.Add(clockSkew)
+	}
+	return nextReset(now)
+}
+
 // usageEvery is how many calls pass between two looks at the account's usage. Each look is
 // a counted call itself.
 const usageEvery = 250
@@ -54,7 +64,7 @@ type meter struct {
 
 	mu     sync.Mutex
 	spent  int64     // calls since the source was opened
-	reset  time.Time // end of the quota day that the following counts belong to
+	reset  time.Time // until when the following counts hold: the end of the quota day, or of the minutes after its beginning
 	today  int64     // this API user's calls of the day, as far as known
 	total  int64     // the subscription's calls of the day by all its users; -1: not known
 	since  int64     // calls since usage was last asked for; usageEvery: ask now
@@ -124,12 +134,12 @@ func (m *meter) uncount() {
 	}
 }
 
-// turn starts a new quota day when the old one has ended.
+// turn starts to count anew when a quota day has ended, and when what the vendor tells is certainly of the new one.
 func (m *meter) turn(now time.Time) {
 	if now.Before(m.reset) {
 		return
 	}
-	m.reset = nextReset(now)
+	m.reset = nextQuota(now)
 	m.today, m.total, m.closed = 0, -1, nil
 	m.asked, m.listed, m.finished = false, 0, 0
 	m.since = usageEvery

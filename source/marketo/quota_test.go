@@ -98,6 +98,46 @@ func TestShareOfTheDay(t *testing.T) {
 	}
 }
 
+// The vendor's clock is behind ours: whoever comes back at the reset is told of the day before. That is no reason to wait
+// for another day.
+func TestE5VendorsMidnightIsALittleLater(t *testing.T) {
+	reset := time.Date(2026, 3, 9, 6, 0, 0, 0, time.UTC)
+	usage := func(total int) string {
+		return result(fmt.Sprintf(`{"date":"2026-03-08","total":%d,"users":[]}`, total))
+	}
+	for _, tc := range []struct{ name, path, spent, fresh string }{
+		{"the calls of all", usagePath, usage(900), usage(0)},
+		{"607", thing, faulty("607", "Daily quota '1000' reached"), result(`{}`)},
+		{"1029", thing, faulty("1029", "Export daily quota 500MB exceeded."), result(`{}`)},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := newFakeVendor(t, map[string]script{thing: replies(result(`{}`)), usagePath: replies(usage(0))})
+			v.paths[tc.path] = func(_ int, w http.ResponseWriter, r *http.Request) {
+				body := tc.fresh
+				if v.clock.Now().Before(reset.Add(30 * time.Second)) {
+					body = tc.spent
+				}
+				replies(body)(0, w, r)
+			}
+			s := v.source(t, func(c *Config) { c.Limits.DailyQuota, c.Limits.DailyReserve = 1000, 200 })
+			waits := 0
+			for ; waits < 3; waits++ {
+				_, err := s.client.do(t.Context(), get())
+				if err == nil {
+					break
+				}
+				if martsync.KindOf(err) != martsync.Quota {
+					t.Fatal(err)
+				}
+				v.clock.advance(martsync.AfterOf(err))
+			}
+			if late := v.clock.Now().Sub(reset); waits != 2 || late > clockSkew {
+				t.Errorf("after %d waits the call is made %v after the reset, want 2 and at most %v", waits, late, clockSkew)
+			}
+		})
+	}
+}
+
 func TestUsageIsAskedForNowAndThen(t *testing.T) {
 	v := newFakeVendor(t, map[string]script{thing: replies(result(`{}`))})
 	s := v.source(t)

@@ -200,4 +200,35 @@ func TestTheFirstJobTellsWhatToExpect(t *testing.T) {
 	}
 }
 
+// Where the vendor refuses the first job of all for the day, the first one of the next day still tells how much to expect
+// of the others: it has not been under way since yesterday.
+func TestFirstJobAfterASpentDayIsWaitedFor(t *testing.T) {
+	a := newAccount(t, marketosim.Config{
+		Options:  simulate.Options{Faults: []string{"code:code=1029,path=/bulk/v1/leads/export/create.json,times=1,message=Export daily quota 500MB exceeded."}},
+		LeadSpan: 300 * 24 * time.Hour,
+	})
+	m := a.mart("leads")
+	s, err := a.stream(a.open(), "leads")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a.line.count("/enqueue.json") == 0 {
+		err := m.attempt(t.Context(), s, martsync.Span{}, never)
+		if !martsync.KindOf(err).Waits() {
+			t.Fatalf("the attempt ends with %v", err)
+		}
+		if a.line.count("/enqueue.json") == 0 {
+			a.clock.Advance(max(martsync.AfterOf(err), time.Second))
+		}
+	}
+	if a.sim.Stats().Faults["code"] == 0 {
+		t.Fatal("no job was refused, so this proves nothing")
+	}
+	if n := a.line.count("/enqueue.json"); n != 1 {
+		t.Errorf("%d jobs are under way of which nothing is known, want 1", n)
+	}
+	a.sync(m)
+	a.check(m)
+}
+
 func (a *account) now() second { return secondOf(a.clock.Now()) }
