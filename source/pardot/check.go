@@ -235,7 +235,7 @@ func (s *source) probe(ctx context.Context, o *object) (rows int, err error) {
 		for name, values := range o.v5.params {
 			q[name] = values
 		}
-		p, err = s.client.query5(ctx, op, o.v5.path, q)
+		p, err = s.client.page5(ctx, op, o.v5.path, q) // one that is not shown tells as much
 	}
 	if err != nil {
 		return 0, err

@@ -178,7 +178,7 @@ var httpRules = indexed([]rule{
 	{codes: []int{408, 425}, class: again, kind: martsync.Transient},
 	{codes: []int{429}, class: fewer, kind: martsync.Transient, refused: true},
 	{codes: []int{413}, class: shrink, kind: martsync.Transient},
-	{codes: []int{414, 431}, kind: martsync.Data, hint: "There are more fields than fit into the address of a call."},
+	{codes: []int{414, 431}, kind: martsync.Data, hint: "There are more fields than fit into the address of a call. Version 4 takes them: set streams.<name>.api to v4."},
 	{codes: []int{504}, class: shrink, kind: martsync.Transient, once: true, hint: "The vendor cannot answer so much at once."},
 })
 

@@ -59,7 +59,7 @@ func (r *run) exportWindow(ctx context.Context) error {
 	}
 	t := &exportTask{
 		src: r.src, stream: r.obj.stream, noun: r.obj.noun, object: r.obj.export, version: r.plan.exports,
-		deletes: r.layout.schema.Deletes, from: w.From, to: w.To, state: r.pos.Export,
+		deletes: r.layout.schema.Deletes, types: r.plan.types, from: w.From, to: w.To, state: r.pos.Export,
 		send: r.send, remember: r.remember, discard: r.discard, note: r.note,
 		count: func(rows, bad, calls int64) {
 			w.Rows += rows
@@ -125,6 +125,7 @@ type exportTask struct {
 	columns []martsync.Column // of the rows; Origin is the name in the file
 	bin     int               // of these, the one that tells what is in the recycle bin; -1: none
 	deletes bool              // the table has deletions
+	types   []string          // only rows of these kinds; empty: all
 
 	from, to second // the range is [from, to)
 	state    *exportState

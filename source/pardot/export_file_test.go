@@ -13,7 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/columns"
+	"github.com/martsync/martsync/internal/rows"
 )
 
 func TestX13WhatAFileMayLookLike(t *testing.T) {
@@ -365,5 +369,58 @@ func TestCheckHeader(t *testing.T) {
 				t.Errorf("error %v, want none: %t", err, test.ok)
 			}
 		})
+	}
+}
+
+func TestRowsOfUnwantedKindsLeaveNothingBehind(t *testing.T) {
+	cols := []martsync.Column{
+		{Name: "type", Type: martsync.Int64, Origin: "type"},
+		{Name: "text", Type: martsync.String},
+		{Name: "flag", Type: martsync.Bool},
+		{Name: "at", Type: martsync.Timestamp},
+		{Name: "day", Type: martsync.Date},
+		{Name: "share", Type: martsync.Float64},
+		{Name: "sum", Type: martsync.Decimal, Precision: 20, Scale: 2},
+		{Name: "list", Type: martsync.JSON},
+		{Name: "raw", Type: martsync.Binary},
+	}
+	schema := martsync.Schema{Stream: "things", Columns: cols}
+	rapid.Check(t, func(t *rapid.T) {
+		b := columns.NewBuilder(cols)
+		var want []string
+		for i := range rapid.IntRange(0, 40).Draw(t, "rows") {
+			kind := rapid.SampledFrom([]string{"", "1", "2", "6", "66"}).Draw(t, "kind")
+			cells := [][]byte{[]byte(kind), []byte(rapid.StringN(0, 6, -1).Draw(t, "text"))}
+			for _, text := range []string{"true", "2026-03-01 10:00:00", "2026-03-01", "1.5", "17.25", `["a"]`, "\x01\x02"} {
+				if rapid.Bool().Draw(t, "null") {
+					text = ""
+				}
+				cells = append(cells, []byte(text))
+			}
+			if err := b.AppendCells(cells); err != nil {
+				t.Fatalf("row %d: %v", i, err)
+			}
+			if kind == "2" || kind == "6" {
+				r := b.Records()
+				want = append(want, strings.Join(rowTexts(schema, r)[r.Len-1], "|"))
+			}
+		}
+		k := newKinds([]string{"6", "2"}, cols, []string{"Type", "text"})
+		got := k.choose(b.Records())
+		if err := rows.Check(&schema, got); err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, row := range rowTexts(schema, got) {
+			texts = append(texts, strings.Join(row, "|"))
+		}
+		if !slices.Equal(texts, want) {
+			t.Errorf("got %q, want %q", texts, want)
+		}
+	})
+	r := columns.NewBuilder(cols)
+	_ = r.AppendCells([][]byte{[]byte("1"), nil, nil, nil, nil, nil, nil, nil, nil})
+	if got := newKinds([]string{"6"}, cols, []string{"text"}).choose(r.Records()); got.Len != 1 {
+		t.Errorf("%d rows of a file that does not tell kinds, want the one that is there", got.Len)
 	}
 }

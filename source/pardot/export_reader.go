@@ -79,6 +79,7 @@ func (f *fileReader) rows(ctx context.Context) error {
 	passes := t.passes()
 	table := fileTable{
 		columns: t.columns, zone: f.zone, bin: t.bin, deletes: t.deletes, job: t.state.job(), flags: t.flags, keeps: f.keeps,
+		types: t.types,
 		apart: slices.ContainsFunc(passes, func(p pass) bool { return p.deleted }), binned: passes[t.state.Pass].deleted,
 	}
 	r := bufio.NewReaderSize(f, headerMost)
@@ -118,7 +119,7 @@ func (f *fileReader) rows(ctx context.Context) error {
 func (t *exportTask) recipe(table *fileTable) recipe {
 	h := recipe{
 		Kind: fileBody, API: t.version, Columns: unusual(t.schema, t.columns, t.version), Zone: table.zone.name(),
-		Job: table.job, Apart: table.apart, Deleted: table.binned,
+		Job: table.job, Apart: table.apart, Deleted: table.binned, Types: table.types,
 	}
 	if t.bin >= 0 {
 		h.Bin = t.columns[t.bin].Name

@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -263,4 +265,33 @@ func TestDownloadsAskNothingElse(t *testing.T) {
 		t.Fatalf("done %v after %d downloads, %v", out.Done, downloads, err)
 	}
 	l.compare(t, s)
+}
+
+func TestKindsOfExportedActivities(t *testing.T) {
+	wanted := []string{"2", "6", "13"}
+	only := func(c *Config) {
+		c.Streams = map[string]StreamConfig{activityStream: {Read: "export", Types: wanted}}
+	}
+	l := newLab(t, pardotsim.Config{FileRows: 37})
+	l.streams, l.proves = []string{activityStream}, true
+	l.truth = func(table string) iter.Seq[simulate.Row] {
+		return func(yield func(simulate.Row) bool) {
+			for row := range l.TruthBy(table, "export") {
+				if kind, _ := row.Values["type"].(int64); slices.Contains(wanted, strconv.FormatInt(kind, 10)) && !yield(row) {
+					return
+				}
+			}
+		}
+	}
+	stats := l.sync(t, only)
+	if len(l.jobs(t, activityStream)) == 0 {
+		t.Error("no job was made")
+	}
+	all := 0
+	for range l.TruthBy(activityStream, "export") {
+		all++
+	}
+	if n := stats.Streams[0].Rows; n == 0 || n >= int64(all) {
+		t.Errorf("%d rows of %d, want some", n, all)
+	}
 }

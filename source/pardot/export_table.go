@@ -22,6 +22,7 @@ type fileTable struct {
 	zone    *zone             // of naive times; nil: they have offsets
 	job     string            // what rows are said to come from
 	keeps   bool              // parts have the bytes that they came from
+	types   []string          // only rows of these kinds; empty: all
 
 	flags []bool // memory for Records.Deleted
 }
@@ -29,7 +30,7 @@ type fileTable struct {
 // A filePart is a run of rows of a file.
 type filePart struct {
 	batch martsync.Batch // rows and quarantine, both nil if there are none, and Bytes
-	rows  int64          // good or bad
+	rows  int64          // good or bad, of those that are wanted
 	raw   []byte         // the bytes after those of the part before, if they are wanted
 }
 
@@ -37,7 +38,7 @@ type filePart struct {
 // error for a file that cannot be what was asked for.
 func (t *fileTable) read(ctx context.Context, r io.Reader, header []string, take func(filePart) error) error {
 	id := slices.IndexFunc(t.columns, func(c martsync.Column) bool { return c.Origin == "id" })
-	lists, offset := newLists(t.columns), int64(0)
+	lists, kinds, offset := newLists(t.columns), newKinds(t.types, t.columns, header), int64(0)
 	for chunk, err := range csvfile.Read(ctx, r, csvfile.Options{
 		Columns: lists.text, Header: header, AllowExtra: true, Raw: t.keeps,
 		Workers: min(runtime.GOMAXPROCS(0), parsersMost),
@@ -54,12 +55,14 @@ func (t *fileTable) read(ctx context.Context, r io.Reader, header []string, take
 		for i := range chunk.Quarantined {
 			chunk.Quarantined[i].Job = t.job
 		}
-		records := lists.convert(chunk.Records)
+		wanted := kinds.choose(chunk.Records)
+		unwanted := int64(chunk.Records.Len - wanted.Len)
+		records := lists.convert(wanted)
 		if t.zone != nil {
 			t.zone.shift(records, t.columns)
 		}
 		t.mark(records, header)
-		p := filePart{rows: chunk.Rows, raw: chunk.Raw}
+		p := filePart{rows: chunk.Rows - unwanted, raw: chunk.Raw}
 		p.batch = martsync.Batch{Records: records, Quarantined: chunk.Quarantined, Bytes: chunk.Offset - offset}
 		offset = chunk.Offset
 		if records.Len == 0 {

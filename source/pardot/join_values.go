@@ -89,7 +89,8 @@ type joinedRow struct {
 
 // query asks version 4 for the range of ids of a page. Rows that do not belong to the page come as
 // well if they changed later than the window, but none that it needs is missing: only what was
-// last changed before the window is left out.
+// last changed before the window is left out, and what has changed long after it: those of the page that
+// did so a moment ago are read by id.
 func (j *valueJoin) query(ctx context.Context, r *run, page map[int64]*joinedRow, deleted bool) error {
 	first, last, wanted := int64(0), int64(0), 0
 	for id, row := range page {
@@ -152,23 +153,39 @@ func (j *valueJoin) query(ctx context.Context, r *run, page map[int64]*joinedRow
 	}
 }
 
-// bound adds where the window begins. If the zone of the user cannot be told, it begins early enough
-// for any zone there is.
+// bound adds where the window begins, and where it ends if that is long ago: between the ids of a page of a
+// short old window there may be a hundred times as many that changed later. If the zone of the user cannot be
+// told, the bounds are wide enough for any zone there is.
 func (j *valueJoin) bound(ctx context.Context, r *run, q url.Values) error {
+	const longAgo, farthest = time.Hour, 15 * time.Hour
 	w := r.pos.Window
-	if w == nil || w.Whole || w.From == 0 || j.obj.v4.since == "" {
+	if w == nil || w.Whole || j.obj.v4.since == "" {
 		return nil
 	}
-	key := j.obj.v4.since + "_after"
+	end := w.To.add(longAgo).time()
+	if w.To == 0 || !end.Before(j.src.now()) {
+		end = time.Time{}
+	}
+	if w.From == 0 && end.IsZero() {
+		return nil
+	}
 	z, err := j.src.zone(ctx)
-	switch {
-	case err == nil:
-		q.Set(key, z.after(w.From.time()))
-	case ctx.Err() != nil || martsync.KindOf(err).Waits():
+	if err != nil && (ctx.Err() != nil || martsync.KindOf(err).Waits()) {
 		return err
-	default:
-		const farthest = 15 * time.Hour
-		q.Set(key, w.From.time().Add(-farthest).Format(time.DateTime))
+	}
+	if w.From > 0 {
+		bound := w.From.time().Add(-farthest).Format(time.DateTime)
+		if err == nil {
+			bound = z.after(w.From.time())
+		}
+		q.Set(j.obj.v4.since+"_after", bound)
+	}
+	if !end.IsZero() {
+		bound := end.Add(farthest).Format(time.DateTime)
+		if err == nil {
+			bound = z.before(end)
+		}
+		q.Set(j.obj.v4.since+"_before", bound)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type kite struct {
 	name    any // string, or what the vendor sends in its place
 	updated time.Time
 	binned  bool
+	hidden  bool   // the API user may not see it
+	only4   bool   // version 5 does not list it
 	raw     string // sent as it is, if not empty
 }
 
@@ -49,6 +51,10 @@ type kiteServer struct {
 	// between is called before each query is answered, to change kites or to answer otherwise:
 	// status 0 goes on.
 	between func(path string, q url.Values) (status int, body string)
+
+	// withholds makes pages lack the kites that are hidden, with a warning, and gives tokens that can be
+	// followed.
+	withholds bool
 
 	// chain, if not 0, is how many records a sequence of pages may have: a page behind it comes
 	// without a token and with the warning 203.
@@ -115,6 +121,13 @@ func refuse5(w http.ResponseWriter, code int, message string) {
 }
 
 func (s *kiteServer) query5(w http.ResponseWriter, q url.Values) {
+	if token := q.Get("nextPageToken"); token != "" && s.withholds {
+		if len(q) != 2 || q.Get("fields") == "" {
+			refuse5(w, 51, "Invalid parameter: beside a token there are only fields.")
+			return
+		}
+		q, _ = url.ParseQuery(token)
+	}
 	var after int64
 	limit, from, to := 200, time.Time{}, time.Time{}
 	for key := range q {
@@ -160,11 +173,14 @@ func (s *kiteServer) query5(w http.ResponseWriter, q url.Values) {
 	}
 	deleted := cmp.Or(q.Get("deleted"), "false")
 	found := s.find(func(k kite) bool {
-		return k.id > after && (deleted == "all" || k.binned == (deleted == "true")) &&
+		return k.id > after && !k.only4 && (deleted == "all" || k.binned == (deleted == "true")) &&
 			(from.IsZero() || !k.updated.IsZero() && !k.updated.Before(from)) && (to.IsZero() || !k.updated.IsZero() && k.updated.Before(to))
 	})
 	values := []json.RawMessage{}
 	for _, k := range found[:min(limit, len(found))] {
+		if k.hidden && s.withholds {
+			continue
+		}
 		values = append(values, k.json(map[string]any{
 			"id": k.id, "name": k.name, "updatedAt": k.time(s.loc, time.RFC3339), "isDeleted": k.binned,
 		}, fields))
@@ -172,10 +188,16 @@ func (s *kiteServer) query5(w http.ResponseWriter, q url.Values) {
 	var token any
 	switch {
 	case len(found) <= limit:
+	case s.withholds:
+		token = with(q, "idGreaterThan", strconv.FormatInt(found[limit-1].id, 10)).Encode()
 	case s.chain > 0 && limit >= s.chain:
 		w.Header().Set("Pardot-Warning", "203;Record count for nextPageToken sequence has been exceeded. No page token returned.")
 	default:
 		token = "expired-soon"
+	}
+	if len(values) < min(limit, len(found)) {
+		w.Header().Add("Pardot-Warning", "202;Record(s) have been redacted")
+		w.Header().Add("Pardot-Warning", "201;Record In Recycle Bin")
 	}
 	_ = json.NewEncoder(w).Encode(map[string]any{"nextPageToken": token, "nextPageUrl": nil, "values": values})
 }
@@ -215,7 +237,8 @@ func (k kite) json(values map[string]any, fields []string) json.RawMessage {
 func (s *kiteServer) query4(w http.ResponseWriter, q url.Values) {
 	after, _ := strconv.ParseInt(q.Get("id_greater_than"), 10, 64)
 	limit, err := strconv.Atoi(cmp.Or(q.Get("limit"), "200"))
-	if err != nil || limit > 200 || q.Get("sort_by") != "id" || q.Get("sort_order") != "ascending" {
+	order := q.Get("sort_order")
+	if err != nil || limit > 200 || q.Get("sort_by") != "id" || order != "ascending" && order != "descending" {
 		fmt.Fprint(w, `{"@attributes":{"stat":"fail","version":1,"err_code":19},"err":"Invalid sort_by parameter"}`)
 		return
 	}
@@ -225,6 +248,9 @@ func (s *kiteServer) query4(w http.ResponseWriter, q url.Values) {
 		shown, _ := k.time(s.loc, time.DateTime).(string)
 		return k.id > after && k.binned == (q.Get("deleted") == "true") && (from == "" || shown > from) && (to == "" || shown != "" && shown < to)
 	})
+	if order == "descending" {
+		slices.Reverse(found)
+	}
 	total := len(found)
 	var values []json.RawMessage
 	for _, k := range found[:min(limit, len(found))] {

@@ -109,6 +109,9 @@ func TestX04PagesOfVersion5(t *testing.T) {
 		{"sequence cut at 100,000", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"203;Record count for nextPageToken sequence has been exceeded. No page token returned."}, 1, true, ""},
 		{"values withheld", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"202;Record(s) have been redacted"}, 1, false, "202;Record(s) have been redacted"},
 		{"two warnings", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"203;x", "202;y"}, 1, true, "202;y"},
+		{"two warnings the other way round", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"202;y", "201;Record In Recycle Bin"}, 1, false, "202;y"},
+		{"two warnings in a line", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"201;x, 202;y, 203;z"}, 1, true, "201;x, 202;y, 203;z"},
+		{"a warning about the bin", `{"nextPageToken":null,"values":[{"id":1}]}`, []string{"201;Record In Recycle Bin"}, 1, false, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			v := newFakeVendor(t, map[string]fakeScript{tagsPath: func(_ int, w http.ResponseWriter, r *http.Request) {
@@ -168,5 +171,48 @@ func TestRecords(t *testing.T) {
 		if _, err := c.read5(t.Context(), "read email", fmt.Sprintf("/api/v5/objects/emails/%d", id), nil); !unreadable(err) || martsync.KindOf(err) != martsync.Data {
 			t.Errorf("version 5, %d: %v, want an unreadable record", id, err)
 		}
+	}
+}
+
+func TestEmptyPageWithMoreBehindIt(t *testing.T) {
+	empty := func(token, warning string) fakeScript {
+		return func(_ int, w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Pardot-Warning", warning)
+			says(200, `{"nextPageToken":`+token+`,"values":[]}`)(0, w, r)
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		reply fakeScript
+		fails bool
+		calls int
+	}{
+		{"rows come later", inTurn(empty(`"a"`, "202;x"), empty(`"b"`, ""), says(200, `{"nextPageToken":"c","values":[{"id":7}]}`)), false, 3},
+		{"the end comes later", inTurn(empty(`"a"`, "202;x"), says(200, fine5)), false, 2},
+		{"the sequence ends", inTurn(empty(`"a"`, "202;x"), empty(`null`, "203;x")), true, 2},
+		{"nothing ends", empty(`"a"`, "202;x"), true, 101},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			v := newFakeVendor(t, map[string]fakeScript{tagsPath: tc.reply, objects5 + "account": says(200, `{"apiCallsUsed":1,"maximumDailyApiCalls":25000}`)})
+			p, err := v.source(t).client.query5(t.Context(), "query tags", "tags", url.Values{"fields": {"id"}, "limit": {"1000"}, "orderBy": {"id"}})
+			if n := v.count(tagsPath); n != tc.calls {
+				t.Errorf("%d calls, want %d", n, tc.calls)
+			}
+			for i, r := range v.requests(tagsPath) {
+				if i > 0 && (len(r.Form) != 2 || r.Form.Get("fields") != "id" || r.Form.Get("nextPageToken") == "") {
+					t.Errorf("call %d: %v, want the fields and the token alone", i, r.Form)
+				}
+			}
+			switch {
+			case tc.fails:
+				if martsync.KindOf(err) != martsync.Data || martsync.HintOf(err) == "" {
+					t.Errorf("got %v (%v), want an error about data with a hint: what is behind the page would be missing", err, martsync.KindOf(err))
+				}
+			case err != nil:
+				t.Error(err)
+			case p.warning != "202;x" || p.calls != int64(tc.calls):
+				t.Errorf("warning %q after %d calls, want that of the first page after %d", p.warning, p.calls, tc.calls)
+			}
+		})
 	}
 }

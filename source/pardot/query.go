@@ -105,12 +105,7 @@ func (r *run) page(w *window) (*page, error) {
 	if w.After > 0 {
 		q.Set("idGreaterThan", strconv.FormatInt(w.After, 10))
 	}
-	p, err := r.src.client.query5(r.ctx, r.op("query"), r.obj.v5.path, q)
-	if err != nil {
-		return nil, err
-	}
-	p.more = p.more && len(p.rows) > 0
-	return p, nil
+	return r.src.client.query5(r.ctx, r.op("query"), r.obj.v5.path, q)
 }
 
 // fields is what to ask version 5 for.
@@ -119,17 +114,20 @@ func (r *run) fields() []string {
 	if !slices.Contains(fields, "id") {
 		fields = append([]string{"id"}, fields...)
 	}
-	if r.obj.v5.bin && !slices.Contains(fields, "isDeleted") {
+	if r.showsBin() && !slices.Contains(fields, "isDeleted") {
 		fields = append(fields, "isDeleted")
 	}
 	return fields
 }
 
+// showsBin reports whether queries of version 5 show the recycle bin: they must also tell what is in it.
+func (r *run) showsBin() bool { return r.obj.v5.bin && !r.lost["isDeleted"] }
+
 // bounds is what selects the records of the window, in the words of its version.
 func (r *run) bounds(w *window) (url.Values, error) {
 	if w.API == v5 {
 		q := clone(r.obj.v5.params)
-		if r.obj.v5.bin {
+		if r.showsBin() {
 			q.Set("deleted", "all")
 		}
 		if w.Whole {
@@ -256,7 +254,7 @@ func (r *run) lose(name string, err error) error {
 	}
 	r.lost[name] = true
 	i := slices.IndexFunc(r.layout.fields, func(f field) bool { return f.v5 == name })
-	if i >= 0 && r.layout.fields[i].wish {
+	if i >= 0 && r.layout.fields[i].wish && name != "isDeleted" {
 		r.src.env.Log.Debug("a field is not told", "stream", r.obj.stream, "err", err)
 		return nil
 	}

@@ -443,3 +443,19 @@ func TestRowsInQuarantineCount(t *testing.T) {
 		t.Errorf("window: got %+v, want 1500 rows and 2 in quarantine", w)
 	}
 }
+
+func TestX17RecycleBinThatIsNotTold(t *testing.T) {
+	server := newKiteServer(t, manyKites(1, 1500, kiteTime.Add(-time.Hour))...)
+	server.fields["isDeleted"] = false
+	m := newKiteMart()
+	m.mustRead(t, server.stream(t))
+	m.compare(t, server)
+	if !slices.ContainsFunc(m.notes, func(n martsync.Note) bool { return n.Operation == "schema" && strings.Contains(n.Message, "isDeleted") }) {
+		t.Errorf("notes %v, want one about isDeleted", m.notes)
+	}
+	// What goes into the bin is found by the sweep.
+	server.change(func(kites []kite) []kite { kites[3].binned = true; return kites })
+	server.clock.Advance(30 * time.Hour)
+	m.mustRead(t, server.stream(t))
+	m.compare(t, server)
+}

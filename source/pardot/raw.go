@@ -32,9 +32,11 @@ type recipe struct {
 	Line     int64  `json:"line,omitempty"`     // rows that came before the body
 	Deleted  bool   `json:"deleted,omitempty"`  // everything in it is in the recycle bin
 
+	// Pages, and files.
+	Types []string `json:"types,omitempty"` // only records of these kinds
+
 	// Pages.
 	Need  []string `json:"need,omitempty"`  // only records that have one of these fields
-	Types []string `json:"types,omitempty"` // only records of these kinds
 	Sent  second   `json:"sent,omitempty"`  // only what was sent since then
 	After int64    `json:"after,omitempty"` // the id that the page came after
 

@@ -244,7 +244,7 @@ func (p *replay) file(h *recipe, data io.Reader) error {
 	}
 	table := fileTable{
 		columns: h.columns(p.schema.Columns), bin: p.schema.Index(h.Bin), apart: h.Apart, binned: h.Deleted,
-		deletes: p.schema.Deletes, zone: z, job: h.Job, flags: p.flags,
+		deletes: p.schema.Deletes, zone: z, job: h.Job, flags: p.flags, types: h.Types,
 	}
 	r := bufio.NewReaderSize(data, headerMost)
 	line, err := r.ReadSlice('\n')

@@ -193,12 +193,17 @@ func (r *run) stale() time.Duration {
 	return 12 * time.Hour
 }
 
-// start is where the first read begins; 0: at the beginning of everything.
+// start is where the first read begins; 0: at the beginning of everything, which is also what a
+// start before any record asks for: nothing has to be waited for in years that have none.
 func (r *run) start() second {
+	start := secondOf(r.src.cfg.Start.Time)
 	if !r.span.Start.IsZero() {
-		return secondOf(r.span.Start)
+		start = secondOf(r.span.Start)
 	}
-	return secondOf(r.src.cfg.Start.Time)
+	if start <= founding {
+		return 0
+	}
+	return start
 }
 
 // begin opens the window of the series that begins at from.
@@ -224,8 +229,8 @@ func (r *run) begin(from second) error {
 	return nil
 }
 
-// exports decides whether a window is read by export jobs. Those need a beginning: a first window
-// without one ends where the business unit began, and is queried. Mostly nothing is in it, but
+// exports decides whether a window is read by export jobs. Each year takes one, so a first window
+// that begins before the business unit did ends there, and is queried. Mostly nothing is in it, but
 // records that were brought along from another one may be older.
 func (r *run) exports(w *window) (bool, error) {
 	o := r.obj.export
@@ -237,25 +242,34 @@ func (r *run) exports(w *window) (bool, error) {
 	}
 	// A window that continues a series of jobs may be short: it is still a job's.
 	series := r.pos.Until.sub(w.From)
-	if w.From == 0 {
-		created, err := r.accountCreated()
-		if err != nil {
-			return false, err
-		}
-		series = r.pos.Until.sub(created)
-		if r.plan.read == byExport || series > longRange {
-			w.To = min(w.To, created)
-			return false, nil
-		}
+	worth := func() bool { return r.plan.read == byExport || series > longRange }
+	first := r.pos.At == 0 && w.From == r.start()
+	if w.From != 0 && !first || !worth() {
+		return worth(), nil
 	}
-	return r.plan.read == byExport || series > longRange, nil
+	created, err := r.accountCreated()
+	if err != nil {
+		return false, err
+	}
+	if w.From >= created {
+		return true, nil
+	}
+	series = r.pos.Until.sub(created)
+	if worth() {
+		w.To = min(w.To, created)
+	}
+	return false, nil
 }
 
 // accountCreated is a day before the business unit was.
 func (r *run) accountCreated() (second, error) {
 	const op = "read account"
 	raw, err := r.src.client.read5(r.ctx, op, "/api/v5/objects/account", fieldsQuery("id", "createdAt"))
-	if err != nil {
+	switch {
+	case skippable(err): // who may not see the account may see its records
+		r.src.env.Log.Debug("the account does not tell when it was created", "stream", r.obj.stream, "err", err)
+		return founding, nil
+	case err != nil:
 		return 0, err
 	}
 	var account struct {

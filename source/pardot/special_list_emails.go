@@ -113,27 +113,32 @@ func (s *freshStream) read(ctx context.Context, at listEmailPosition, span marts
 	if s.statistics == nil {
 		at.Pass = nil
 	}
-	if at.Pass == nil {
-		for b, err := range s.stream.Read(ctx, martsync.Cursor(at.List), span) {
-			if err != nil {
-				return err
-			}
-			if b.Cursor != "" {
-				at.List = json.RawMessage(b.Cursor)
-				b.Cursor = at.cursor()
-			}
-			if !yield(b, nil) {
-				return errStop
-			}
-		}
-		now := secondOf(s.src.now())
-		every := max(freshEvery, s.plan.every)
-		if s.statistics == nil || now.sub(at.Fresh) < every || len(at.List) == 0 {
-			return nil
-		}
-		at.Pass = &freshPass{Began: now, From: now.add(-s.plan.statsFor)}
-	}
 	r := &run{stream: s.stream, ctx: ctx, span: span, yield: yield, lost: map[string]bool{}}
+	resumed := at.Pass != nil
+	if resumed { // what has changed since it was interrupted is read all the same
+		if err := s.refresh(r, &at); err != nil {
+			return err
+		}
+	}
+	for b, err := range s.stream.Read(ctx, martsync.Cursor(at.List), span) {
+		if err != nil {
+			return err
+		}
+		if b.Cursor != "" {
+			at.List = json.RawMessage(b.Cursor)
+			b.Cursor = at.cursor()
+		}
+		if !yield(b, nil) {
+			return errStop
+		}
+	}
+	now := secondOf(s.src.now())
+	every := max(freshEvery, s.plan.every)
+	// After one that lasted for days another one is left to the next sync, or this one might not end.
+	if s.statistics == nil || resumed || now.sub(at.Fresh) < every || len(at.List) == 0 {
+		return nil
+	}
+	at.Pass = &freshPass{Began: now, From: now.add(-s.plan.statsFor)}
 	return s.refresh(r, &at)
 }
 
@@ -151,6 +156,9 @@ func (s *freshStream) refresh(r *run, at *listEmailPosition) error {
 			continue
 		}
 		p.Calls += page.calls
+		if err := ordered(r.op("query"), p.After, facesOf(page.rows), page.more); err != nil {
+			return err
+		}
 		listed := page.rows
 		if p.All {
 			listed = slices.DeleteFunc(slices.Clone(listed), func(row json.RawMessage) bool { return !sentSince(row, p.From.time()) })
@@ -175,7 +183,7 @@ func (s *freshStream) refresh(r *run, at *listEmailPosition) error {
 		}
 		batch := rowsOf.b.batch()
 		batch.Bytes = page.bytes
-		if !page.more || len(page.rows) == 0 {
+		if !page.more {
 			return s.endPass(r, at, batch)
 		}
 		batch.Cursor = at.cursor()
@@ -218,7 +226,7 @@ func (s *freshStream) freshQuery(r *run, p *freshPass, limit int) map[string][]s
 	}
 	q.Set("orderBy", "id")
 	q.Set("limit", strconv.Itoa(limit))
-	if s.obj.v5.bin {
+	if r.showsBin() {
 		q.Set("deleted", "all")
 	}
 	if p.After > 0 {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/columns"
@@ -137,6 +136,10 @@ func (p *linkPass) run(ctx context.Context) error {
 		}
 		p.at.Calls += page.calls
 		p.bytes += page.bytes
+		more := page.more || len(page.rows) >= limit
+		if err := ordered(op, p.at.After, facesOf(page.rows), more); err != nil {
+			return err
+		}
 		last := p.at.After
 		if p.stream.source.keeps {
 			h := recipe{Kind: linksBody, API: v4, Rows: opportunityProspectObject.v4.key, After: last, Line: p.at.Rows}
@@ -149,14 +152,8 @@ func (p *linkPass) run(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(page.rows) < limit {
+		if !more {
 			break
-		}
-		if p.at.After <= last {
-			return &martsync.Error{
-				Kind: martsync.Transient, Op: "pardot: " + op, After: time.Minute,
-				Err: fmt.Errorf("the listing does not move on after opportunity %d", last),
-			}
 		}
 		if p.pages++; p.pairs >= linkRows || len(p.bad) > 0 || p.pages >= linkQuiet {
 			// What was read so far does not tell yet who is gone, so it may be put by but not shown.
@@ -169,13 +166,20 @@ func (p *linkPass) run(ctx context.Context) error {
 			}
 		}
 	}
-	return p.flush(martsync.Batch{
+	b := martsync.Batch{
 		Window: &martsync.Window{
 			Filter:  `{"path":"/api/opportunity/do/query","output":"full"}`,
 			Records: -1, Bytes: -1, Parsed: p.at.Rows, Quarantined: p.at.Bad, Calls: p.at.Calls,
 		},
-		Cursor: linkPosition{Read: p.at.Pass}.cursor(), Complete: &martsync.Scope{},
-	})
+		Cursor: linkPosition{Read: p.at.Pass}.cursor(),
+	}
+	if p.at.Bad == 0 {
+		b.Complete = &martsync.Scope{}
+	} else { // whom they belong to is not known
+		b.Notes = []martsync.Note{{Operation: "sweep", Message: fmt.Sprintf(
+			"pairs that are gone are not marked: the prospects of %d opportunities cannot be read", p.at.Bad)}}
+	}
+	return p.flush(b)
 }
 
 // take adds the pairs of one opportunity.

@@ -222,6 +222,9 @@ func TestOpportunityWithoutAnIDIsQuarantined(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"62", "5"}}, got.rows); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	if got.complete != 0 || len(got.notes) != 1 || !strings.Contains(got.notes[0], "are not marked") {
+		t.Errorf("%d complete scopes and notes %q, want no pair to be taken for gone, and a note", got.complete, got.notes)
+	}
 	q := got.batches[len(got.batches)-1].Quarantined
 	if len(q) != 1 || !strings.Contains(q[0].Raw, "nobody") || got.windows[0].Quarantined != 1 || got.windows[0].Parsed != 2 {
 		t.Errorf("quarantine %+v and window %+v, want the first row in it", q, got.windows[0])
@@ -234,5 +237,27 @@ func TestOpportunityCursorOfSomebodyElse(t *testing.T) {
 		if _, err := readAll(t, newOpportunityProspects(s), c); err == nil || martsync.HintOf(err) == "" {
 			t.Errorf("cursor %s: %v, want an error with a hint", c, err)
 		}
+	}
+}
+
+func TestOpportunityPagesThatAreCutShort(t *testing.T) {
+	// The vendor sends fewer than it is asked for, and counts those that are left.
+	d := dealDesk(t, 260, func(q url.Values) answer { q.Set("limit", "50"); return answer{} })
+	got, err := readAll(t, newOpportunityProspects(d.open(t)), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(wantPairs(260), got.rows); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestOpportunitiesInAnotherOrderAreRefused(t *testing.T) {
+	d := newDesk(t, func(string, url.Values) answer {
+		return ok4(`"result":{"total_results":500,"opportunity":[{"id":62,"prospects":{"prospect":{"id":5}}},{"id":61,"prospects":{"prospect":{"id":6}}}]}`)
+	})
+	got, err := readAll(t, newOpportunityProspects(d.open(t)), "")
+	if martsync.KindOf(err) != martsync.Data || got.complete != 0 {
+		t.Errorf("%v (%v) and %d complete scopes, want an error: the next page would leave out records", err, martsync.KindOf(err), got.complete)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/simulate"
 )
 
@@ -327,7 +328,10 @@ func TestLongReadsDoNotChaseThePresent(t *testing.T) {
 }
 
 func TestExportsThatAreRefusedBecomeQueries(t *testing.T) {
-	for name, start := range map[string]time.Time{"everything": {}, "from a start": kiteTime.Add(-500 * 24 * time.Hour)} {
+	for name, start := range map[string]time.Time{
+		"everything": {}, "from a start": kiteTime.Add(-500 * 24 * time.Hour), "from before the account": time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC),
+		"from an empty table": pipeline.EmptyStart,
+	} {
 		t.Run(name, func(t *testing.T) {
 			server := newKiteServer(t, manyKites(1, 1200, kiteTime.Add(-400*24*time.Hour))...)
 			server.kites = append(server.kites, manyKites(5000, 3, kiteTime.Add(-time.Hour))...)
@@ -344,14 +348,49 @@ func TestExportsThatAreRefusedBecomeQueries(t *testing.T) {
 				s.obj.export = &exportObject{v4: "kite", procedures: []procedure{byUpdate}, auto: true}
 			}))
 			want := 2 // one of them before the account was created
-			if !start.IsZero() {
+			switch {
+			case start.Year() < 2007:
+				start = time.Time{}
+			case start.Year() > 2023:
 				want = 1
-				server.kites = slices.DeleteFunc(server.kites, func(k kite) bool { return k.updated.Before(start) })
 			}
+			server.kites = slices.DeleteFunc(server.kites, func(k kite) bool { return k.updated.Before(start) })
 			m.compare(t, server)
 			if len(m.windows) != want || !m.windows[0].From.Equal(start) || !slices.ContainsFunc(m.notes, func(n martsync.Note) bool { return n.Operation == "export" }) {
 				t.Errorf("windows %+v and notes %v: want %d windows from %v and a note", m.windows, m.notes, want, start)
 			}
 		})
 	}
+}
+
+func TestAccountThatMayNotBeSeenCanBeExported(t *testing.T) {
+	server := newKiteServer(t, manyKites(1, 1200, kiteTime.Add(-400*24*time.Hour))...)
+	server.between = func(path string, _ url.Values) (int, string) {
+		switch {
+		case path == "/api/v5/objects/account":
+			return http.StatusForbidden, `{"code":46,"message":"User lacks the ability"}`
+		case strings.HasPrefix(path, "/api/export/"):
+			return http.StatusOK, `{"@attributes":{"stat":"fail","version":1,"err_code":46},"err":"User lacks the ability"}`
+		}
+		return 0, ""
+	}
+	m := newKiteMart()
+	m.mustRead(t, server.stream(t, func(s *stream) {
+		s.plan.read, s.plan.exports = byAuto, v4
+		s.obj.export = &exportObject{v4: "kite", procedures: []procedure{byUpdate}, auto: true}
+	}))
+	m.compare(t, server)
+}
+
+func TestPositionOfAStartBeforeEverythingIsUnderstood(t *testing.T) {
+	server := newKiteServer(t, manyKites(1, 2500, kiteTime.Add(-400*24*time.Hour))...)
+	m := newKiteMart()
+	span := martsync.Span{Start: pipeline.EmptyStart}
+	if err := m.read(t, server.stream(t), span, func(martsync.Batch) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.read(t, server.stream(t), span, nil); err != nil {
+		t.Fatalf("from %s: %v", m.last(), err)
+	}
+	m.compare(t, server)
 }

@@ -1,6 +1,7 @@
 package pardot
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -14,9 +15,14 @@ import (
 
 func TestX19Deletes(t *testing.T) {
 	for _, v := range []struct {
-		name   string
-		change func(*stream)
-	}{{"version 5", func(*stream) {}}, {"version 4", byV4}} {
+		name    string
+		change  func(*stream)
+		queries int    // of version 5 for a sweep
+		note    string // about it
+	}{
+		{"version 5", func(*stream) {}, 3, "in 3 calls"},
+		{"version 4", byV4, 4, "in 5 calls"}, // it is made sure that version 5 shows what version 4 does
+	} {
 		t.Run(v.name, func(t *testing.T) {
 			server := newKiteServer(t, manyKites(1, 2500, kiteTime.Add(-72*time.Hour))...)
 			server.kites[5].binned = true
@@ -50,10 +56,10 @@ func TestX19Deletes(t *testing.T) {
 			server.clock.Advance(20 * time.Hour)
 			m.mustRead(t, server.stream(t, v.change))
 			m.compare(t, server)
-			if n := len(sweepQueries(server)); n != 3 {
-				t.Errorf("%d calls for a sweep of 2498 records, want 3", n)
+			if n := len(sweepQueries(server)); n != v.queries {
+				t.Errorf("%d queries for a sweep of 2498 records, want %d", n, v.queries)
 			}
-			if !slices.ContainsFunc(m.notes, func(n martsync.Note) bool { return n.Operation == "sweep" && strings.Contains(n.Message, "in 3 calls") }) {
+			if !slices.ContainsFunc(m.notes, func(n martsync.Note) bool { return n.Operation == "sweep" && strings.Contains(n.Message, v.note) }) {
 				t.Errorf("notes: got %v, want one about the sweep", m.notes)
 			}
 		})
@@ -217,5 +223,80 @@ func TestCensus(t *testing.T) {
 		if got.After != tt.after || got.UpTo != tt.upTo || !slices.Equal(got.Keys, tt.want) {
 			t.Errorf("ids %v after %d up to %d: got %+v, want %v", tt.ids, tt.after, tt.upTo, *got, tt.want)
 		}
+	}
+}
+
+func TestPagesOfWithheldRecordsEndNothing(t *testing.T) {
+	for name, change := range map[string]func(*stream){
+		"a range":         func(*stream) {},
+		"a whole listing": func(s *stream) { s.obj.v5.since = "" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := newKiteServer(t, manyKites(1, 5500, kiteTime.Add(-time.Hour))...)
+			m := newKiteMart()
+			m.mustRead(t, server.stream(t, change))
+			// Somebody takes the right to see most of them from the API user: whole pages come empty.
+			server.withholds = true
+			server.change(func(kites []kite) []kite {
+				for i := range kites {
+					kites[i].hidden, kites[i].name, kites[i].updated = i >= 400 && i < 4700, "new", kiteTime.Add(time.Hour)
+				}
+				return kites
+			})
+			server.clock.Advance(30 * time.Hour) // a sweep is due, too
+			server.queries("")
+			m.mustRead(t, server.stream(t, change))
+			if n := len(server.queries("/api/v5/objects/kites")); n < 6 || n > 20 {
+				t.Errorf("%d queries, want about one for a thousand of each listing", n)
+			}
+			server.change(func(kites []kite) []kite {
+				for i := range kites {
+					if kites[i].hidden { // what is known of them is as it was
+						kites[i].name, kites[i].updated = fmt.Sprint("kite ", kites[i].id), kiteTime.Add(-time.Hour)
+					}
+				}
+				return kites
+			})
+			m.compare(t, server)
+		})
+	}
+}
+
+func TestSweepByAVersionThatShowsLess(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		hidden func(id int64) bool
+		sweeps bool
+	}{
+		{"all are shown", func(int64) bool { return false }, true},
+		{"version 5 hides most", func(id int64) bool { return id%10 != 0 }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := newKiteServer(t, manyKites(1, 450, kiteTime.Add(-time.Hour))...)
+			m := newKiteMart()
+			m.mustRead(t, server.stream(t, byV4))
+			gone := int64(7)
+			server.change(func(kites []kite) []kite {
+				kites = slices.DeleteFunc(kites, func(k kite) bool { return k.id == gone })
+				for i := range kites {
+					kites[i].only4 = tt.hidden(kites[i].id)
+				}
+				return kites
+			})
+			server.clock.Advance(30 * time.Hour)
+			m.mustRead(t, server.stream(t, byV4))
+			if !tt.sweeps {
+				row := m.table[gone]
+				row.Gone = true // it cannot be known
+				m.table[gone] = row
+			}
+			m.compare(t, server)
+			note := slices.ContainsFunc(m.notes, func(n martsync.Note) bool {
+				return n.Operation == "sweep" && strings.Contains(n.Message, "cannot be looked for")
+			})
+			if note == tt.sweeps {
+				t.Errorf("notes %v: want one that says why, if there is no sweep: %v", m.notes, !tt.sweeps)
+			}
+		})
 	}
 }

@@ -43,7 +43,7 @@ func (r *run) take(w *window, p *page) error {
 	t.picker = r.picker(w.API, z)
 	t.binned = w.Pass > 0
 	faces := facesOf(p.rows)
-	if err := r.ordered(w.After, faces, p.more); err != nil {
+	if err := ordered(r.op("query"), w.After, faces, p.more); err != nil {
 		return err
 	}
 	rows := p.rows
@@ -57,7 +57,7 @@ func (r *run) take(w *window, p *page) error {
 		}
 	}
 	t.counting = w.Whole && w.Pass == 0 && r.countable()
-	if withheld(p) {
+	if p.warning != "" {
 		t.counting = false
 		r.note("skip", "the vendor withholds some %s from this user: %s", strings.ReplaceAll(r.obj.stream, "_", " "), p.warning)
 	}
@@ -155,9 +155,12 @@ func censusOf(after, upTo int64, ids []int64) *martsync.Census {
 
 // ordered makes sure that the vendor kept to the order and the bound it was asked for. Else
 // the page after this one would leave out records, or be this one again for ever.
-func (r *run) ordered(after int64, faces []face, more bool) error {
+func ordered(op string, after int64, faces []face, more bool) error {
 	if !more {
 		return nil // nothing depends on it
+	}
+	fail := func(hint string, err error) error {
+		return &martsync.Error{Kind: martsync.Data, Op: "pardot: " + op, Hint: hint, Err: err}
 	}
 	last := after
 	for _, f := range faces {
@@ -165,20 +168,16 @@ func (r *run) ordered(after int64, faces []face, more bool) error {
 			continue
 		}
 		if f.id <= last {
-			return r.fail(martsync.Data, "Report this: the next page cannot be asked for without leaving out records.",
+			return fail("Report this: the next page cannot be asked for without leaving out records.",
 				fmt.Errorf("the vendor was asked for records by id after %d and sends %d after %d", after, f.id, last))
 		}
 		last = f.id
 	}
 	if last == after {
-		return r.fail(martsync.Data, "Report this: the next page cannot be asked for.", errors.New("a page of records without an id"))
+		return fail("Report this: the next page cannot be asked for.", errors.New("a page of records without an id"))
 	}
 	return nil
 }
-
-// withheld reports whether the vendor says that it left out records or values that the user
-// may not see. Account Engagement API, Version 5 Overview: warning 202.
-func withheld(p *page) bool { return strings.HasPrefix(strings.TrimSpace(p.warning), "202") }
 
 // builder is the builder for rows of a version.
 func (r *run) builder(v version) *rowBuilder {
