@@ -251,6 +251,13 @@ type Extent struct {
 	Bytes int64 `json:"bytes"`
 }
 
+// A Sizer is a Destination that knows how much it stores of a table without reading it.
+type Sizer interface {
+	// TableSize tells what lies there of a stream's table, replaced versions included that stay. It changes nothing.
+	// Of a table that does not exist it is zero.
+	TableSize(ctx context.Context, stream string) (Extent, error)
+}
+
 // A Pruner is a Source that can leave columns out of what it asks the vendor for, so that they cost nothing.
 type Pruner interface {
 	// Prune is called before Streams. Columns for which unwanted reports true are not asked for where the vendor

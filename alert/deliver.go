@@ -6,14 +6,18 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/martsync/martsync"
 )
 
 const (
-	// sendTime bounds one message, with all its tries. A sync that ends waits for it.
+	// sendTime bounds what one rule's people are sent at once, with all tries. A sync that ends waits for it.
 	sendTime = 45 * time.Second
+
+	// sendAtOnce is to how many rules' people messages are on their way at once.
+	sendAtOnce = 8
 
 	// claimTime is how long others leave a message alone that somebody is sending.
 	claimTime = 2 * time.Minute
@@ -71,9 +75,12 @@ func (w *Watcher) deliver(ctx context.Context, sync string) {
 	if len(letters) == 0 {
 		return
 	}
-	sent := make([]error, len(letters))
+	out := make([]outgoing, len(letters))
 	for i, l := range letters {
-		sent[i] = w.send(ctx, l.rule, w.message(sync, &l.entry, l.what, now, l.since))
+		out[i] = outgoing{l.rule, w.message(sync, &l.entry, l.what, now, l.since)}
+	}
+	sent := w.sendAll(ctx, out)
+	for i, l := range letters {
 		if sent[i] != nil {
 			w.o.Log.WarnContext(ctx, "alert was not sent; it is tried again", "alert", l.rule.Name, "sync", sync,
 				"event", l.entry.Event, "hint", martsync.HintOf(sent[i]), "err", sent[i])
@@ -177,6 +184,37 @@ func (e *entry) finished(now time.Time) bool {
 	}
 }
 
+// An outgoing is a message and whose people get it.
+type outgoing struct {
+	rule    *Rule
+	message Message
+}
+
+// sendAll sends messages and returns when all of them are sent or given up. Those to different rules' people are sent side by
+// side: who is slow to answer keeps nobody else waiting. Those to the same people are sent one after the other.
+func (w *Watcher) sendAll(ctx context.Context, all []outgoing) []error {
+	sent := make([]error, len(all))
+	byRule := map[*Rule][]int{}
+	for i, o := range all {
+		byRule[o.rule] = append(byRule[o.rule], i)
+	}
+	var group sync.WaitGroup
+	places := make(chan struct{}, sendAtOnce)
+	for rule, messages := range byRule {
+		group.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			ctx, cancel := context.WithTimeout(ctx, sendTime)
+			defer cancel()
+			for _, i := range messages {
+				sent[i] = w.send(ctx, rule, all[i].message)
+			}
+		})
+	}
+	group.Wait()
+	return sent
+}
+
 // send opens the rule's sender and sends a message. A panic of a sender's is an error as well.
 func (w *Watcher) send(ctx context.Context, r *Rule, m Message) (err error) {
 	defer func() {
@@ -184,8 +222,9 @@ func (w *Watcher) send(ctx context.Context, r *Rule, m Message) (err error) {
 			err = &martsync.Error{Kind: martsync.Internal, Op: "alert " + r.Name, Err: fmt.Errorf("panic: %v", p)}
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, sendTime)
-	defer cancel()
+	if err := ctx.Err(); err != nil { // what was sent before it has taken all the time
+		return &martsync.Error{Kind: martsync.Transient, Op: "alert " + r.Name, Err: err}
+	}
 	sender, err := r.Open(ctx)
 	if err != nil {
 		return err

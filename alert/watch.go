@@ -131,11 +131,15 @@ type Result struct {
 
 // Test sends a message to the people of each rule, whatever it is for.
 func (w *Watcher) Test(ctx context.Context) []Result {
-	var out []Result
 	now := w.o.Clock.Now()
+	var all []outgoing
 	for i := range w.o.Rules {
 		r := &w.o.Rules[i]
-		out = append(out, Result{r.Name, w.send(ctx, r, testMessage(r, now))})
+		all = append(all, outgoing{r, testMessage(r, now)})
+	}
+	var out []Result
+	for i, err := range w.sendAll(ctx, all) {
+		out = append(out, Result{all[i].rule.Name, err})
 	}
 	return out
 }
@@ -145,6 +149,7 @@ func (w *Watcher) Test(ctx context.Context) []Result {
 func (w *Watcher) tellBlindly(ctx context.Context, r Report, now time.Time) {
 	d := record{Open: map[string]*entry{}, Seen: map[string]seen{}}
 	w.judge(&d, r, now)
+	var all []outgoing
 	for _, e := range d.Open {
 		if e.Event != Failure && e.Event != Credentials {
 			continue
@@ -160,9 +165,12 @@ func (w *Watcher) tellBlindly(ctx context.Context, r Report, now time.Time) {
 			if again || !rule.about(r.Sync) || !rule.wants(e.Event) {
 				continue
 			}
-			if err := w.send(ctx, rule, w.message(r.Sync, e, problem, now, 0)); err != nil {
-				w.o.Log.WarnContext(ctx, "alert was not sent", "alert", rule.Name, "sync", r.Sync, "hint", martsync.HintOf(err), "err", err)
-			}
+			all = append(all, outgoing{rule, w.message(r.Sync, e, problem, now, 0)})
+		}
+	}
+	for i, err := range w.sendAll(ctx, all) {
+		if err != nil {
+			w.o.Log.WarnContext(ctx, "alert was not sent", "alert", all[i].rule.Name, "sync", r.Sync, "hint", martsync.HintOf(err), "err", err)
 		}
 	}
 }

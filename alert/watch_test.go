@@ -415,3 +415,70 @@ func TestMessageCuts(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Who is slow to answer keeps nobody else waiting: here the first one does not answer before the second one has its
+// message, whether there is a record of who was told or not.
+func TestSlowReceiver(t *testing.T) {
+	for name, tell := range map[string]func(*fixture){
+		"a failure": func(f *fixture) {
+			f.ran(done("r", failed("leads", martsync.Data, "")), broken(martsync.Data, "broken", ""))
+		},
+		"without state": func(f *fixture) { f.store.fails = errors.New("no"); f.ran(nil, broken(martsync.Data, "broken", "")) },
+		"a test":        func(f *fixture) { f.watcher().Test(t.Context()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, Rule{Name: "a slow one"}, Rule{Name: "oncall"})
+			arrived := make(chan struct{})
+			f.rules[0].Open = func(context.Context) (Sender, error) {
+				return senderFunc(func(ctx context.Context, m Message) error {
+					select {
+					case <-arrived:
+						return f.people["a slow one"].Send(ctx, m)
+					case <-time.After(10 * time.Second):
+						return errors.New("nobody else was sent anything meanwhile")
+					}
+				}), nil
+			}
+			f.rules[1].Open = func(context.Context) (Sender, error) {
+				return senderFunc(func(ctx context.Context, m Message) error {
+					defer close(arrived)
+					return f.people["oncall"].Send(ctx, m)
+				}), nil
+			}
+			tell(f)
+			for name, p := range f.people {
+				if len(p.got) != 1 {
+					t.Errorf("%s got %d messages, want 1; log:\n%s", name, len(p.got), f.log.String())
+				}
+			}
+		})
+	}
+}
+
+// All that the same people are sent at once comes in order, and shares the time there is for it.
+func TestOneReceiverOfManyMessages(t *testing.T) {
+	f := newFixture(t, Rule{Name: "oncall"})
+	var deadlines []time.Time
+	var titles []string
+	f.rules[0].Open = func(context.Context) (Sender, error) {
+		return senderFunc(func(ctx context.Context, m Message) error {
+			deadline, _ := ctx.Deadline()
+			deadlines, titles = append(deadlines, deadline), append(titles, string(m.Event)) // a race, were it not one after the other
+			return nil
+		}), nil
+	}
+	r := done("r", failed("leads", martsync.Data, ""))
+	r.Streams[0].Quarantined = 3
+	f.ran(r, broken(martsync.Auth, "broken", ""))
+	if diff := cmp.Diff([]string{"credentials", "quarantine"}, titles); diff != "" {
+		t.Errorf("messages (-want +got):\n%s\nlog:\n%s", diff, f.log.String())
+	}
+	if len(deadlines) == 2 && (deadlines[0].IsZero() || !deadlines[0].Equal(deadlines[1])) {
+		t.Errorf("deadlines are %v, want one for both", deadlines)
+	}
+}
+
+// A senderFunc is a sender of one function.
+type senderFunc func(context.Context, Message) error
+
+func (f senderFunc) Send(ctx context.Context, m Message) error { return f(ctx, m) }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/pattern"
+	"github.com/martsync/martsync/internal/report"
 )
 
 // Options say what is compared.
@@ -63,6 +64,9 @@ type Result struct {
 	Windows int64   `json:"windows"` // in the ledger
 	Checks  []Check `json:"checks"`
 }
+
+// Empty reports whether nothing has been committed to the table yet, so that there is nothing that could agree.
+func (r *Result) Empty() bool { return r.Windows == 0 && r.Rows == 0 && r.Deleted == 0 && !r.Wrong() }
 
 // Wrong reports whether a check of the stream found a mistake.
 func (r *Result) Wrong() bool {
@@ -133,11 +137,14 @@ func (o *Options) stream(ctx context.Context, tables martsync.TableReader, schem
 	}
 	stored, records, err := tables.ReadTable(ctx, schema.Stream)
 	if martsync.KindOf(err) == martsync.Config { // there is no such table
-		state := Note
+		c := Check{Name: "rows", State: Note, Detail: "there is no table yet"}
 		if l.windows > 0 {
-			state = Wrong
+			c = Check{
+				Name: "rows", State: Wrong, Detail: "there is no table, though " + report.Plural(l.windows, "window was", "windows were") + " committed",
+				Hint: "Somebody has dropped it. martsync sync --backfill reads all records again.",
+			}
 		}
-		r.Checks = append(r.Checks, Check{Name: "rows", State: state, Detail: "there is no table yet", Hint: "Run martsync sync."})
+		r.Checks = append(r.Checks, c)
 		return r, nil
 	}
 	if err != nil {

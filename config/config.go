@@ -127,7 +127,7 @@ func Load(path string, o Options) (*Config, error) {
 
 // parse checks the text of a configuration.
 func parse(path string, text []byte, env lookup, o Options) (*Config, error) {
-	p := &problems{file: path, lines: splitLines(text)}
+	p := &problems{file: path, lines: splitLines(text), words: o.optionWords()}
 	root, err := parseTree(text)
 	if err != nil {
 		p.add(err.(*Problem)) //nolint:forcetypeassert,errorlint // parseTree returns nothing else

@@ -200,6 +200,32 @@ func TestSetNamesSyncs(t *testing.T) {
 	}
 }
 
+// TestSetWhatTheFileLacks: options below others can be set though the file has nothing of them.
+func TestSetWhatTheFileLacks(t *testing.T) {
+	text := strings.NewReplacer("${SHOP_SECRET}", "x", "${CALLS}", "1").Replace(good)
+	text, _, _ = strings.Cut(text, "    limits:")
+	text += "destinations:\n  mart:\n    type: file\n"
+	path := write(t, t.TempDir(), FileName, text)
+	o := connectors(new([]any))
+	o.Set = []string{"sources.web.limits.jobs=7"}
+	c, err := Load(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if jobs := c.Sources[0].Options.(*shopConfig).Limits.Jobs; jobs == nil || *jobs != 7 {
+		t.Errorf("got %v jobs, want 7", jobs)
+	}
+	for set, want := range map[string]string{
+		"sources.web.limts.jobs=7": `unknown key "limts" in source web`, "sources.wob.limits.jobs=7": "the configuration has no sources.wob",
+		"sources.web.calls.jobs=7": "sources.web.calls.jobs cannot be set",
+	} {
+		o.Set = []string{set}
+		if _, err := Load(path, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("--set %s: got %v, want %q", set, err, want)
+		}
+	}
+}
+
 // TestProblems says for each mistake where it is, what it is and what to do.
 func TestProblems(t *testing.T) {
 	for _, tc := range []struct {

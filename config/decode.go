@@ -4,9 +4,12 @@ import (
 	"encoding"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/martsync/martsync/internal/nearest"
 )
 
 // A patterns is a list of patterns, in the file also one pattern alone: "*".
@@ -125,12 +128,42 @@ func (d *decoder) decodeStruct(n *node, v reflect.Value, what string) {
 			continue
 		}
 		d.decode(e.value, v.FieldByIndex(fields[i].index), e.key)
+		d.checkWord(e, &fields[i], v.FieldByIndex(fields[i].index))
 	}
+}
+
+// checkWord complains about a text that is none of the words that its option takes: those that its jsonschema tag lists,
+// in which case does not count. Only what is like one of them is shown: anything else may be a secret.
+func (d *decoder) checkWord(e entry, o *option, v reflect.Value) {
+	if e.value.kind != scalar || e.value.text == "" || o.field.Type.Kind() != reflect.String {
+		return
+	}
+	var words []string
+	for _, part := range splitTag(o.field.Tag.Get("jsonschema")) {
+		if word, found := strings.CutPrefix(part, "enum="); found && word != "" {
+			words = append(words, word)
+		}
+	}
+	if i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(w, e.value.text) }); i >= 0 {
+		v.SetString(words[i])
+		return
+	}
+	if len(words) == 0 {
+		return
+	}
+	p := &Problem{
+		Line: e.value.line, Column: e.value.column, Source: e.value.origin, width: e.value.width,
+		Message: e.key + " must be " + list(words), Hint: suggestion(e.value.text, words),
+	}
+	if nearest.Of(e.value.text, words) != "" {
+		p.shown = e.value.text
+	}
+	d.problems.add(p)
 }
 
 func (d *decoder) unknownKey(e entry, what string, known []string) {
 	d.problems.add(&Problem{
-		Line: e.place.line, Column: e.place.column, width: e.place.width, Source: e.place.origin, unknown: true,
+		Line: e.place.line, Column: e.place.column, width: e.place.width, Source: e.place.origin, unknown: true, shown: e.key,
 		Message: fmt.Sprintf("unknown key %q in %s", e.key, what), Hint: suggestion(e.key, known),
 	})
 }

@@ -82,6 +82,10 @@ func setValue(root *node, assignment string, p *problems) {
 				}
 			}
 		}
+		if i >= 2 && n.kind == mapping && (next == nil || next.kind == null) { // below a source: its options are known, and checked
+			next = &node{kind: mapping, origin: "--set " + where}
+			n.set(key, next)
+		}
 		if next == nil {
 			fail(example, "the configuration has no "+strings.Join(keys[:i+1], "."))
 			return

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/martsync/martsync"
 )
@@ -22,7 +20,9 @@ type Problem struct {
 	Hint    string // what to do about it; ""
 	Text    string // the offending line, with what may be a secret masked
 	width   int    // characters to underline
+	spot    int    // the first of them, as Column, but in Text
 	unknown bool   // the line has a key nobody knows, so its value may be anything
+	shown   string // what the message shows of the line may be shown there too
 }
 
 // Place says where: "martsync.yaml:12:5".
@@ -45,15 +45,12 @@ func (p *Problem) Excerpt() string {
 		return ""
 	}
 	number := fmt.Sprintf("%5d", p.Line)
-	if p.Column > utf8.RuneCountInString(p.Text) {
-		return number + " | " + p.Text // the spot is masked
-	}
 	indent := strings.Map(func(r rune) rune {
 		if r == '\t' {
 			return r
 		}
 		return ' '
-	}, firstRunes(p.Text, p.Column-1))
+	}, firstRunes(p.Text, p.spot-1))
 	return fmt.Sprintf("%s | %s\n%s | %s%s", number, p.Text, strings.Repeat(" ", len(number)),
 		indent, strings.Repeat("^", max(1, p.width)))
 }
@@ -93,6 +90,7 @@ func (p Problems) Error() string {
 type problems struct {
 	file  string
 	lines []string
+	words map[string]bool // see Options.optionWords
 	found Problems
 }
 
@@ -103,7 +101,7 @@ func (p *problems) add(problem *Problem) {
 	if problem.Source == "" {
 		problem.File = p.file
 		if problem.Line > 0 && problem.Line <= len(p.lines) {
-			problem.Text = mask(p.lines[problem.Line-1], problem.unknown)
+			problem.mask(p.lines[problem.Line-1], p.words)
 		}
 	}
 	if !slices.ContainsFunc(p.found, func(o *Problem) bool { return o.Error() == problem.Error() }) {
@@ -136,48 +134,4 @@ func splitLines(text []byte) []string {
 		lines[i] = strings.TrimSuffix(lines[i], "\r")
 	}
 	return lines
-}
-
-// harmless are keys whose values may be shown in an error. Everything else may be a secret,
-// also under a misspelt name.
-var harmless = []string{
-	"version", "state", "sources", "destinations", "syncs", "name", "type", "source", "destination", "schema",
-	"start", "streams", "exclude", "schedule", "timezone", "path", "endpoint", "memory_limit", "threads",
-}
-
-// mask hides the value of a line unless its key is known to hold no secret. A reference to a
-// variable gives nothing away.
-func mask(line string, unknown bool) string {
-	body := strings.TrimLeft(line, " \t-")
-	if strings.HasPrefix(body, "{") && !unknown && onlyHarmless(body) {
-		return line
-	}
-	key, value, found := strings.Cut(body, ":")
-	if !found {
-		if body == "" || strings.HasPrefix(body, "#") {
-			return line
-		}
-		return line[:len(line)-len(body)] + "…"
-	}
-	value = strings.TrimSpace(value)
-	shown := value == "" || strings.HasPrefix(value, "${") && strings.HasSuffix(value, "}") && strings.Count(value, "}") == 1
-	if shown || !unknown && slices.Contains(harmless, strings.TrimSpace(key)) {
-		return line
-	}
-	return line[:len(line)-len(body)] + key + ": …"
-}
-
-var flowKey = regexp.MustCompile(`[{,]\s*([^{}\[\],:]*):`)
-
-// onlyHarmless reports whether a flow mapping has no key but harmless ones.
-func onlyHarmless(body string) bool {
-	if strings.ContainsAny(body, "\"'") || strings.Count(body, ":") != len(flowKey.FindAllString(body, -1)) {
-		return false // not as simple as it looks
-	}
-	for _, m := range flowKey.FindAllStringSubmatch(body, -1) {
-		if !slices.Contains(harmless, strings.TrimSpace(m[1])) {
-			return false
-		}
-	}
-	return true
 }

@@ -141,7 +141,7 @@ func (e *engine) owner() string {
 	if err != nil {
 		host = "unknown host"
 	}
-	return fmt.Sprintf("sync %s, run %s (process %d on %s)", e.Name, e.ID, os.Getpid(), host)
+	return fmt.Sprintf("sync %s%sprocess %d on %s)", e.Name, runInOwner(e.ID), os.Getpid(), host)
 }
 
 // begin takes up the run, or starts it.
@@ -149,9 +149,12 @@ func (e *engine) begin(ctx context.Context) error {
 	run, err := runlog.Load(ctx, e.State, e.Name, e.ID)
 	switch {
 	case errors.Is(err, runlog.ErrNotFound), err != nil && martsync.KindOf(err) == martsync.Data:
+		e.bury(ctx, nil)
 		run = &runlog.Run{ID: e.ID, Sync: e.Name, Account: e.Source.Account(), Backfill: e.Backfill, Start: e.began}
 	case err != nil:
 		return err
+	default:
+		e.bury(ctx, run)
 	}
 	run.Status, run.Wake, run.Advances = runlog.Running, time.Time{}, run.Advances+1
 	run.Error, run.Kind, run.Hint = "", "", ""

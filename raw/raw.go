@@ -122,6 +122,17 @@ func (z *Zone) Streams(ctx context.Context) ([]string, error) {
 	}
 }
 
+// Size is how many bytes the zone takes, all streams and records of its own included.
+func (z *Zone) Size(ctx context.Context) (bytes int64, err error) {
+	for e, err := range z.store.List(ctx, z.prefix, "") {
+		if err != nil {
+			return 0, fmt.Errorf("list the raw zone: %w", err)
+		}
+		bytes += e.Size
+	}
+	return bytes, nil
+}
+
 // damaged is the error for a zone that is not as it was left.
 func damaged(op string, format string, args ...any) error {
 	return &martsync.Error{

@@ -540,3 +540,23 @@ func TestMemoryStore(t *testing.T) {
 		t.Errorf("get: got %v, want %v", err, blob.ErrNotFound)
 	}
 }
+
+// TestSize: a zone takes what its objects take, and those of another sync are not its own.
+func TestSize(t *testing.T) {
+	store := blobtest.Folder(t)
+	env := martsync.Env{Log: slog.New(slog.DiscardHandler), Clock: simulate.NewClock(time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)), TempDir: t.TempDir()}
+	zone, err := raw.New(store, "script:1", "nightly", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int64{0, 5 + 7} {
+		if got, err := zone.Size(t.Context()); got != want || err != nil {
+			t.Errorf("got %d bytes, %v, want %d", got, err, want)
+		}
+		for key, n := range map[string]int{"script-1/nightly/leads/a": 5, "script-1/nightly/emails/b": 7, "script-1/nightly2/leads/a": 11, "script-2/nightly/leads/a": 13} {
+			if err := store.Put(t.Context(), key, make([]byte, n), false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

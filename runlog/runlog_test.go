@@ -168,3 +168,63 @@ func TestFreshness(t *testing.T) {
 		t.Errorf("syncs: got %v, %v, want nightly and weekly", got, err)
 	}
 }
+
+func TestARunThatEndsWithoutAWord(t *testing.T) {
+	s := state.NewMemory()
+	report := func(r *runlog.Run, rows map[string]int64) {
+		t.Helper()
+		save(t, s, r)
+		if err := runlog.Report(t.Context(), s, r, rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := run("nightly", "before", 0)
+	before.Status = runlog.Done
+	before.Streams = []runlog.Stream{
+		{Stream: "emails", Phase: runlog.PhaseFailed, Error: "broken"},
+		{Stream: "leads", Phase: runlog.PhaseDone, Rows: 100, LastCommit: start, Finished: start},
+		{Stream: "segments", Phase: runlog.PhaseSkipped},
+	}
+	report(before, map[string]int64{"leads": 100})
+
+	// It waits, which is reported, goes on, and is killed.
+	died := run("nightly", "died", 60)
+	died.Streams = []runlog.Stream{{Stream: "leads", Phase: runlog.PhaseWait, Rows: 5, LastCommit: start.Add(time.Hour), Wake: start.Add(2 * time.Hour)}}
+	report(died, map[string]int64{"leads": 5})
+	last := start.Add(3 * time.Hour)
+	died.Streams = []runlog.Stream{
+		{Stream: "leads", Phase: runlog.PhaseRead, Rows: 12, LastCommit: start.Add(2 * time.Hour)},
+		{Stream: "programs", Phase: runlog.PhaseDone, Rows: 3, LastCommit: last, Finished: last},
+		{Stream: "emails", Phase: runlog.PhaseQueued},
+		{Stream: "segments", Phase: runlog.PhaseRead},
+	}
+	save(t, s, died)
+
+	want := func(leads runlog.Phase) []runlog.Freshness {
+		return []runlog.Freshness{
+			{Stream: "emails", Phase: runlog.PhaseFailed, Run: "before", Error: "broken"},
+			{Stream: "leads", Phase: leads, Run: "died", Rows: 12, TotalRows: 112, LastSuccess: start, LastCommit: start.Add(2 * time.Hour)},
+			{Stream: "programs", Phase: runlog.PhaseDone, Run: "died", Rows: 3, TotalRows: 3, LastSuccess: last, LastCommit: last},
+			{Stream: "segments", Phase: runlog.PhaseSkipped, Run: "before"},
+		}
+	}
+	for range 2 { // to look changes nothing
+		got, err := runlog.FreshnessOf(t.Context(), s, "nightly")
+		if diff := cmp.Diff(want(runlog.PhaseRead), got); err != nil || diff != "" {
+			t.Errorf("freshness while it seems to run: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	for range 2 { // nor does it count twice
+		if err := runlog.Bury(t.Context(), s, died); err != nil {
+			t.Fatal(err)
+		}
+		got, err := runlog.FreshnessOf(t.Context(), s, "nightly")
+		if diff := cmp.Diff(want(runlog.PhaseStopped), got); err != nil || diff != "" {
+			t.Errorf("freshness afterwards: %v (-want +got):\n%s", err, diff)
+		}
+	}
+	got, err := runlog.Load(t.Context(), s, "nightly", "died")
+	if err != nil || got.Status != runlog.Stopped || !got.End.Equal(last) || got.Error == "" || got.Find("leads").Phase != runlog.PhaseStopped {
+		t.Errorf("the run: got %+v, %v, want one that stopped at %v", got, err, last)
+	}
+}

@@ -83,10 +83,18 @@ func Syncs(ctx context.Context, store state.Store) ([]string, error) {
 	return keys, nil
 }
 
-// FreshnessOf returns how fresh the streams of a sync are, by name.
+// FreshnessOf returns how fresh the streams of a sync are, by name. What the newest run has done counts also while it
+// runs, and if it ended without a word.
 func FreshnessOf(ctx context.Context, store state.Store, sync string) ([]Freshness, error) {
+	runs, err := List(ctx, store, sync, 1) // before the freshness: what it reports in between is not counted twice
+	if err != nil {
+		return nil, err
+	}
 	fresh, _, err := freshness(ctx, store, sync)
-	return fresh, err
+	if err != nil || len(runs) == 0 || runs[0].Status != Running {
+		return fresh, err
+	}
+	return merge(fresh, runs[0].begun(fresh), unreported(fresh, &runs[0])), nil
 }
 
 // Save writes the run, whatever was written of it before: only the holder of the account's

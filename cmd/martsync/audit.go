@@ -65,6 +65,7 @@ type auditResult struct {
 	Sync    string         `json:"sync"`
 	OK      bool           `json:"ok"`
 	Seed    uint64         `json:"seed"`
+	Empty   int            `json:"empty,omitempty"` // streams of which nothing has been committed yet
 	Streams []audit.Result `json:"streams"`
 	Repairs []audit.Repair `json:"repairs,omitempty"`
 }
@@ -155,6 +156,9 @@ func (a *app) auditOne(ctx context.Context, c *config.Config, s config.Sync, f a
 		}
 		r.Streams = append(r.Streams, result)
 		r.OK = r.OK && !result.Wrong()
+		if result.Empty() {
+			r.Empty++
+		}
 		if !f.asJSON {
 			a.showAudit(&result)
 		}
@@ -167,12 +171,27 @@ func (a *app) auditOne(ctx context.Context, c *config.Config, s config.Sync, f a
 	if f.asJSON {
 		return r, nil
 	}
-	if r.OK {
-		a.print("%s", a.out.Paint(report.Green, fmt.Sprintf("✓ %s with the ledger and the vendor.", report.Plural(int64(len(r.Streams)), "table agrees", "tables agree"))))
-	} else {
-		a.print("%s --seed %d chooses the same records again.", a.out.Paint(report.Red, "✗ Not all tables agree."), f.seed)
-	}
+	a.showVerdict(&r, f)
 	return r, nil
+}
+
+// showVerdict prints what the findings come to.
+func (a *app) showVerdict(r *auditResult, f auditFlags) {
+	with := "the ledger and the vendor"
+	if f.sample == 0 { // it was not asked
+		with = "the ledger"
+	}
+	agree := len(r.Streams) - r.Empty
+	switch {
+	case !r.OK:
+		a.print("%s --seed %d chooses the same records again.", a.out.Paint(report.Red, "✗ Not all tables agree."), f.seed)
+	case agree > 0:
+		a.print("%s", a.out.Paint(report.Green, fmt.Sprintf("✓ %s with %s.", report.Plural(int64(agree), "table agrees", "tables agree"), with)))
+	}
+	if r.Empty > 0 {
+		a.print("%s", a.out.Paint(report.Yellow, fmt.Sprintf("• Of %s nothing is committed yet. martsync sync %s goes on.",
+			report.Plural(int64(r.Empty), "stream", "streams"), r.Sync)))
+	}
 }
 
 // repairOne repairs the tables of a sync, while no sync may use the account.

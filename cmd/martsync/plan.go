@@ -74,7 +74,8 @@ type planReport struct {
 	Prices  planning.Prices   `json:"prices"`
 	Spent   []martsync.Usage  `json:"spent"` // by planning
 	Regular *planning.Plan    `json:"regular,omitempty"`
-	Every   time.Duration     `json:"every,omitzero"` // between two regular syncs
+	Every   time.Duration     `json:"every,omitzero"`        // between two regular syncs
+	Stored  int64             `json:"stored_bytes,omitzero"` // that lie in buckets already
 
 	whatIf bool // see planFlags.whatIf
 }
@@ -189,6 +190,7 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if r.Savings, err = r.Plan.Savings(); err != nil {
 		return nil, err
 	}
+	r.Stored = a.stored(ctx, p.sync, source.Account(), spans, env)
 	if r.Costs, err = c.Prices.Bill(planUses(p.sync, c, r)); err != nil {
 		return nil, err
 	}

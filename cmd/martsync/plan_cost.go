@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"strings"
 	"time"
 
+	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
 	planning "github.com/martsync/martsync/plan"
 )
@@ -40,7 +42,7 @@ func planUses(s config.Sync, c *config.Config, r *planReport) []planning.Use {
 	}
 	times := daysAMonth * float64(24*time.Hour) / float64(max(r.Every, time.Minute))
 	uses = append(uses, usesOf(s, c, regular, times, true)...)
-	if stored := storedGB(s, r.Bytes); stored > 0 {
+	if stored := storedGB(s, r.Bytes) + float64(r.Stored)/1e9; stored > 0 {
 		uses = append(uses, planning.Use{Service: "Amazon S3", Item: config.GBMonths, Amount: stored, Monthly: true})
 	}
 	return uses
@@ -100,6 +102,52 @@ func storedGB(s config.Sync, bytes int64) float64 {
 		copies++
 	}
 	return copies * compressed * float64(max(bytes, 0)) / 1e9
+}
+
+// stored is how many bytes of a sync lie in buckets already, as far as they can tell. A plan does not fail for it: the bucket
+// may be still to come.
+func (a *app) stored(ctx context.Context, s config.Sync, account string, spans []planSpan, env martsync.Env) (bytes int64) {
+	unknown := func(err error) {
+		a.log().WarnContext(ctx, "what is stored already is not counted", "sync", s.Name, "err", err)
+	}
+	if isBucket(destinationURL(s)) {
+		n, err := a.storedTables(ctx, s, spans, env)
+		if bytes += n; err != nil {
+			unknown(err)
+		}
+	}
+	if s.Raw != nil && isBucket(s.Raw.String()) {
+		zone, err := a.openZone(ctx, s, account, env)
+		var n int64
+		if err == nil {
+			n, err = zone.Size(ctx)
+		}
+		if bytes += n; err != nil {
+			unknown(err)
+		}
+	}
+	return bytes
+}
+
+// storedTables is how many bytes the tables of these streams take, if the destination can tell.
+func (a *app) storedTables(ctx context.Context, s config.Sync, spans []planSpan, env martsync.Env) (bytes int64, err error) {
+	destination, err := a.openDestination(ctx, s, env)
+	if err != nil {
+		return 0, err
+	}
+	defer closing(destination, &err)
+	tables, ok := destination.(martsync.Sizer)
+	if !ok {
+		return 0, nil
+	}
+	for _, x := range spans {
+		e, err := tables.TableSize(ctx, x.stream)
+		if err != nil {
+			return bytes, err
+		}
+		bytes += e.Bytes
+	}
+	return bytes, nil
 }
 
 func isBucket(address string) bool { return strings.HasPrefix(address, "s3://") }

@@ -181,14 +181,14 @@ func (a *app) showRegular(r *planReport) error {
 	}
 	var parts []string
 	for _, t := range r.Regular.Totals {
-		part := amountText(t.Amount, t.Unit) + " " + t.Name
+		part := t.Name + " " + amountText(t.Amount, t.Unit)
 		if t.PerDay > 0 {
 			part += fmt.Sprintf(" (%.1f %% of a day's)", 100*float64(t.Amount)/float64(t.PerDay))
 		}
 		parts = append(parts, part)
 	}
 	a.print("")
-	a.print("After that a sync every %s takes at most about %s.", report.Duration(r.Every), strings.Join(parts, ", "))
+	a.print("After that a sync every %s takes at most about: %s", report.Duration(r.Every), strings.Join(parts, " · "))
 	return nil
 }
 

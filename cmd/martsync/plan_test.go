@@ -13,12 +13,16 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/config"
+	"github.com/martsync/martsync/destination/files"
+	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/pipeline"
 	planning "github.com/martsync/martsync/plan"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/schedule"
 	"github.com/martsync/martsync/simulate"
+	"github.com/martsync/martsync/state"
 )
 
 var updatePlan = flag.Bool("update-plan", false, "write the golden output of martsync plan anew")
@@ -155,6 +159,63 @@ func TestPlanCostsByHand(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestPlanCountsWhatIsStored: what lies in a bucket already is paid for each month like what is to come.
+func TestPlanCountsWhatIsStored(t *testing.T) {
+	_, clock, source, env := simulated(t, connectors.Simulators()[0])
+	lake := bucketAt(blobtest.NewS3(t).URL)
+	connector := connectors.Destinations()[slices.IndexFunc(connectors.Destinations(), func(c martsync.DestinationConnector) bool { return c.Name == "files" })]
+	s := config.Sync{Name: "lake", Schema: "mart", Destination: config.Destination{Name: "lake", Connector: connector, Options: &lake}}
+	a, _, _ := newApp()
+	spans := []planSpan{{stream: "programs"}, {stream: "emails"}}
+	if got := a.stored(t.Context(), s, source.Account(), spans, env); got != 0 {
+		t.Errorf("before anything is stored: got %d bytes", got)
+	}
+	d, err := files.Open(t.Context(), lake, "mart", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := pipeline.Run(t.Context(), &pipeline.Sync{
+		Name: "lake", Source: source, Destination: d, State: state.NewMemory(), Clock: clock, Streams: []string{"programs", "emails", "tags"},
+	})
+	if err != nil || !out.Done {
+		t.Fatalf("sync: done %v, %v", out.Done, err)
+	}
+	verifier, ok := d.(martsync.Verifier)
+	if !ok {
+		t.Fatalf("a %T tells nothing of its files", d)
+	}
+	var want int64
+	for _, x := range spans {
+		for v, err := range verifier.Verify(t.Context(), x.stream) {
+			if err != nil || !v.OK {
+				t.Fatalf("%+v, %v", v, err)
+			}
+			want += v.Bytes
+		}
+	}
+	got := a.stored(t.Context(), s, source.Account(), spans, env)
+	if got != want || want == 0 {
+		t.Errorf("got %d bytes, want %d", got, want)
+	}
+	month := func(r *planReport) (gb float64) {
+		for _, u := range planUses(s, &config.Config{}, r) {
+			if u.Item == config.GBMonths {
+				gb += u.Amount
+			}
+		}
+		return gb
+	}
+	r := samplePlan(t)
+	before := month(r)
+	if r.Stored = 3e9; month(r) < before+3-1e-6 || month(r) > before+3+1e-6 {
+		t.Errorf("with 3 GB that are stored: got %v GB a month, want 3 more than %v", month(r), before)
+	}
+	lake.URL = "s3://no-such-bucket/lake"
+	if got := a.stored(t.Context(), s, source.Account(), spans, env); got != 0 {
+		t.Errorf("of a bucket that does not exist: got %d bytes", got)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/martsync/martsync/config"
 	"github.com/martsync/martsync/internal/pattern"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/state"
 )
@@ -63,6 +64,9 @@ func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) e
 	if err != nil {
 		return err
 	}
+	if err := a.layDead(ctx, store, runs); err != nil {
+		return err
+	}
 	planned := a.plannedFor(ctx, store, runs)
 	if asJSON {
 		if runs == nil {
@@ -89,7 +93,7 @@ func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) e
 	for _, r := range runs {
 		note := r.Error
 		if r.Status == runlog.Waiting {
-			note = "waits " + waitingFor(r.Wake, a.clock.Now())
+			note = waits(r.Wake, a.clock.Now())
 		}
 		var quarantined, failed int64
 		for _, s := range r.Streams {
@@ -108,6 +112,20 @@ func (a *app) runs(ctx context.Context, args []string, limit int, asJSON bool) e
 		return err
 	}
 	return a.showPlannedRuns(runs, planned)
+}
+
+// layDead shows runs that ended without a word as what they are: the state still calls them running.
+func (a *app) layDead(ctx context.Context, store state.Store, runs []runlog.Run) error {
+	for i := range runs {
+		died, err := pipeline.Died(ctx, store, a.clock, &runs[i])
+		if err != nil {
+			return err
+		}
+		if died {
+			runs[i] = *runs[i].Laid()
+		}
+	}
+	return nil
 }
 
 func took(r *runlog.Run, now time.Time) time.Duration {
@@ -172,6 +190,7 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		Sync    string          `json:"sync"`
 		Stale   bool            `json:"stale"`
 		Late    *alert.Lateness `json:"late,omitempty"`
+		Run     *lastRun        `json:"run,omitempty"`
 		note    string
 		Streams []runlog.Freshness `json:"streams"`
 	}
@@ -188,6 +207,9 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		}
 		fresh = configured(s, fresh)
 		status := syncStatus{Sync: s.Name, Streams: fresh, Stale: limit > 0 && len(fresh) == 0}
+		if status.Run, err = a.lastRun(ctx, store, s.Name, fresh); err != nil {
+			return err
+		}
 		if fresh == nil {
 			status.Streams = []runlog.Freshness{}
 		}
@@ -206,7 +228,7 @@ func (a *app) freshness(ctx context.Context, args []string, maxAge string, asJSO
 		}
 	} else {
 		for _, s := range all {
-			if err := a.listFreshness(s.Sync, s.Streams, limit); err != nil {
+			if err := a.listFreshness(s.Sync, s.Run, s.Streams, limit); err != nil {
 				return err
 			}
 			if s.note != "" {
@@ -232,9 +254,58 @@ func configured(s config.Sync, fresh []runlog.Freshness) []runlog.Freshness {
 	return slices.DeleteFunc(fresh, func(f runlog.Freshness) bool { return !pattern.Chooses(s.Streams, s.Exclude, f.Stream) })
 }
 
-func (a *app) listFreshness(sync string, fresh []runlog.Freshness, limit time.Duration) error {
-	if len(fresh) == 0 {
+// A lastRun is the newest run of a sync.
+type lastRun struct {
+	ID     string        `json:"id"`
+	Began  time.Time     `json:"began"`
+	Status runlog.Status `json:"status"`
+	Died   time.Time     `json:"died,omitzero"` // the last sign of a run that ended without a word
+	Rows   int64         `json:"rows"`          // committed
+	Error  string        `json:"error,omitzero"`
+}
+
+// lastRun finds the newest run of a sync, nil if there is none. If it died the phases of fresh are made what they are.
+func (a *app) lastRun(ctx context.Context, store state.Store, sync string, fresh []runlog.Freshness) (*lastRun, error) {
+	runs, err := runlog.List(ctx, store, sync, 1)
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	r := &runs[0]
+	last := &lastRun{ID: r.ID, Began: r.Start, Status: r.Status, Rows: r.Rows(), Error: r.Error}
+	died, err := pipeline.Died(ctx, store, a.clock, r)
+	if err != nil || !died {
+		return last, err
+	}
+	r = r.Laid()
+	last.Status, last.Died, last.Error = r.Status, r.End, r.Error
+	for i := range fresh {
+		if st := r.Find(fresh[i].Stream); st != nil && fresh[i].Run == r.ID {
+			fresh[i].Phase, fresh[i].Wake, fresh[i].Error, fresh[i].Hint = st.Phase, st.Wake, st.Error, st.Hint
+		}
+	}
+	return last, nil
+}
+
+// listRun says of the newest run what the table of streams does not, if there is one.
+func (a *app) listRun(sync string, r *lastRun, table bool) {
+	switch {
+	case r == nil:
 		a.say("%s has not run yet. martsync sync %s runs it.", sync, sync)
+	case !r.Died.IsZero():
+		a.say("%s: run %s began %s and ended without a word; the last sign of it is of %s.", sync, r.ID, report.Time(r.Began), report.Time(r.Died))
+		a.say("It had committed %s. martsync sync %s goes on from there.", report.Plural(r.Rows, "row", "rows"), sync)
+	case r.Status == runlog.Running:
+		a.say("%s: run %s is at work since %s.", sync, r.ID, report.Time(r.Began))
+	case r.Status == runlog.Failed && r.Error != "":
+		a.say("%s: run %s of %s failed: %s", sync, r.ID, report.Time(r.Began), r.Error)
+	case !table:
+		a.say("%s: run %s began %s; no stream has begun yet.", sync, r.ID, report.Time(r.Began))
+	}
+}
+
+func (a *app) listFreshness(sync string, run *lastRun, fresh []runlog.Freshness, limit time.Duration) error {
+	if len(fresh) == 0 {
+		a.listRun(sync, run, false)
 		return nil
 	}
 	now := a.clock.Now()
@@ -244,7 +315,7 @@ func (a *app) listFreshness(sync string, fresh []runlog.Freshness, limit time.Du
 	for _, f := range fresh {
 		note := f.Error
 		if f.Phase == runlog.PhaseWait {
-			note = "waits " + waitingFor(f.Wake, now)
+			note = waits(f.Wake, now)
 		}
 		ago := report.Ago(f.LastSuccess, now)
 		if limit > 0 && now.Sub(f.LastSuccess) > limit {
@@ -252,7 +323,11 @@ func (a *app) listFreshness(sync string, fresh []runlog.Freshness, limit time.Du
 		}
 		t.Add(f.Stream, phase(a.out, f.Phase), report.Time(f.LastSuccess), ago, report.Time(f.LastCommit), report.Count(f.TotalRows), note)
 	}
-	return t.WriteTo(a.out)
+	if err := t.WriteTo(a.out); err != nil {
+		return err
+	}
+	a.listRun(sync, run, true)
+	return nil
 }
 
 func (a *app) logsCommand() *cobra.Command {
@@ -292,6 +367,13 @@ func (a *app) logs(ctx context.Context, args []string, id string, asJSON bool) e
 			run = &runs[i]
 			break
 		}
+	}
+	if run != nil {
+		one := []runlog.Run{*run}
+		if err := a.layDead(ctx, store, one); err != nil {
+			return err
+		}
+		run = &one[0]
 	}
 	if run == nil {
 		if id == "" {

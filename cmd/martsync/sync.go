@@ -384,7 +384,7 @@ func (a *app) summary(r *syncResult) {
 	case r.Stopped:
 		a.say("Stopped. %s goes on from here.", r.goesOn())
 	case !r.Done && r.Error == "" && !r.WakeAt.IsZero():
-		a.say("Not done: waiting %s. %s goes on from here.", waitingFor(r.WakeAt, a.clock.Now()), r.goesOn())
+		a.say("Not done: %s. %s goes on from here.", waits(r.WakeAt, a.clock.Now()), r.goesOn())
 	}
 }
 
@@ -405,7 +405,7 @@ func (a *app) streamTable(r *syncResult) bool {
 		note := ""
 		switch {
 		case s.Phase == runlog.PhaseWait:
-			note = "waits " + waitingFor(s.Wake, a.clock.Now())
+			note = waits(s.Wake, a.clock.Now())
 		case s.Error != "":
 			note = s.Error
 		case s.Unchanged && s.Rows == 0:
@@ -461,6 +461,14 @@ func (a *app) tableStart(ctx context.Context, s config.Sync, own martsync.Destin
 		return nil, release, errors.Join(errNoAbility("tell the newest time of a table", c.Destination.Name, c.Destination.Connector.Title), release())
 	}
 	return &pipeline.TableStart{Tables: tables, Table: c.Table, Column: c.Column, Minus: c.Minus}, release, nil
+}
+
+// waits says until when something waits, or since when it needs no longer.
+func waits(wake, now time.Time) string {
+	if wake.After(now) {
+		return "waits " + waitingFor(wake, now)
+	}
+	return "can go on now"
 }
 
 // waitingFor writes until when, and how long that is.

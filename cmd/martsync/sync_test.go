@@ -129,3 +129,20 @@ func TestStreamsThatWereTakenOutAreNotStale(t *testing.T) {
 		}
 	}
 }
+
+// TestWaits: what could go on long ago waits for nothing but somebody who takes it up.
+func TestWaits(t *testing.T) {
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.Local)
+	for _, tc := range []struct {
+		wake time.Time
+		want string
+	}{
+		{now.Add(90 * time.Second), "waits until 12:01:30 (in 1m 30s)"},
+		{now, "can go on now"},
+		{now.Add(-24 * time.Hour), "can go on now"},
+	} {
+		if got := waits(tc.wake, now); got != tc.want {
+			t.Errorf("%v: got %q, want %q", tc.wake, got, tc.want)
+		}
+	}
+}
