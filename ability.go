@@ -273,14 +273,14 @@ type Echoer interface {
 	Echoes(ctx context.Context, stream string, wanted func(Column) bool) ([]Echo, error)
 }
 
-// An Echo is a place where values of a column show: members of a JSON column of another stream, in those rows
-// that one of Where matches.
+// An Echo is a place where values of a column show: a text of another stream, or members of a JSON column, in those
+// rows that one of Where matches.
 type Echo struct {
 	Of      Column      // whose values show
 	Stream  string      // where
-	Column  string      // of type JSON: an object
-	Members []string    // of the object; names are compared as they are
-	Where   []EchoMatch // any of them
+	Column  string      // of type JSON: an object; without Members of type String
+	Members []string    // of the object; names are compared as they are. None: the whole text, which others may have a part in
+	Where   []EchoMatch // any of them; none: all rows
 }
 
 // An EchoMatch compares a column with text, as a destination would show its value; case does not count.

@@ -13,9 +13,10 @@ import (
 type fate uint8
 
 const (
-	keep fate = iota
-	hide      // a hash goes on
-	edit      // an object some of whose members are left out or hashed
+	keep  fate = iota
+	hide       // a hash goes on
+	edit       // an object some of whose members are left out or hashed
+	blank      // null in those rows where it tells of another column
 )
 
 // A column is one that goes on.
@@ -24,6 +25,7 @@ type column struct {
 	fate  fate
 	was   martsync.Type
 	edits []memberRule
+	where [][]condition // of blank: the rows, by any of them
 }
 
 // A memberRule says what becomes of members of an object.
@@ -92,6 +94,17 @@ func (p *Protection) plan(s martsync.Schema, echoes []echo) (*plan, error) {
 			col.fate, l.all = edit, false
 			l.guarded[c.Name] = true
 		}
+		for _, e := range echoes {
+			if e.Column != c.Name || len(e.Members) > 0 || identity || col.fate == hide {
+				continue
+			}
+			if c.Type != martsync.String {
+				return nil, &martsync.Error{Kind: martsync.Internal, Op: "columns", Err: fmt.Errorf("%s.%s is a %s and tells of %s", s.Stream, c.Name, c.TypeName(), e.Of.Name)}
+			}
+			// A hash of what is made of several columns would join with none of them.
+			col.fate, col.where, l.all = blank, append(col.where, e.conditions(&s)), false
+			l.guarded[c.Name] = true
+		}
 		l.columns, l.to.Columns = append(l.columns, col), append(l.to.Columns, to)
 	}
 	return l, nil
@@ -125,9 +138,9 @@ type echo struct {
 	hide bool
 }
 
-// rules are those that take the values out. If the schema has none of the columns that tell where they are, they are
-// taken to be everywhere.
-func (e echo) rules(s *martsync.Schema) []memberRule {
+// conditions tell the rows where the values are. If the schema has none of the columns that tell, they are taken to be
+// everywhere.
+func (e echo) conditions(s *martsync.Schema) (where []condition) {
 	byColumn := map[int]map[string]bool{}
 	for _, m := range e.Where {
 		i := s.Index(m.Column)
@@ -139,10 +152,15 @@ func (e echo) rules(s *martsync.Schema) []memberRule {
 		}
 		byColumn[i][strings.ToLower(m.Value)] = true
 	}
-	var where []condition
 	for _, i := range slices.Sorted(maps.Keys(byColumn)) {
 		where = append(where, condition{i, byColumn[i]})
 	}
+	return where
+}
+
+// rules are those that take the values out of members.
+func (e echo) rules(s *martsync.Schema) []memberRule {
+	where := e.conditions(s)
 	rules := make([]memberRule, len(e.Members))
 	for i, m := range e.Members {
 		rules[i] = memberRule{member: literal(m), hide: e.hide, where: where}

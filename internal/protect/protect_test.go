@@ -50,6 +50,8 @@ var (
 		{Name: "field", Type: martsync.String},
 		{Name: "attributes", Type: martsync.JSON},
 		{Name: "email", Type: martsync.String},
+		{Name: "who", Type: martsync.String},
+		{Name: "caller", Type: martsync.String},
 	}
 )
 
@@ -72,6 +74,12 @@ func (f *fake) Echoes(_ context.Context, stream string, wanted func(martsync.Col
 				Of: c, Stream: "log", Column: "attributes", Members: []string{"New Value", "Old Value"},
 				Where: []martsync.EchoMatch{{Column: "field", Value: c.Name}},
 			})
+		}
+		if c.Name == "phone" && wanted(c) {
+			all = append(all,
+				martsync.Echo{Of: c, Stream: "log", Column: "who", Where: []martsync.EchoMatch{{Column: "field", Value: "Call"}, {Column: "field", Value: "answer"}}},
+				martsync.Echo{Of: c, Stream: "log", Column: "caller"},
+			)
 		}
 	}
 	return all, nil
@@ -302,6 +310,46 @@ func TestMembers(t *testing.T) {
 		if diff := cmp.Diff(test.want, got(test.rules)); diff != "" {
 			t.Errorf("%s (-want +got)\n%s", test.name, diff)
 		}
+	}
+}
+
+// Texts that a hidden column has a part in go on where they do not, and are null elsewhere: a hash of them would be of no use.
+func TestTextsThatTell(t *testing.T) {
+	log := []map[string]string{
+		{"id": "1", "field": "call", "who": "Ada, 555", "caller": "555"},
+		{"id": "2", "field": "phone", "who": "Ada"},
+		{"id": "3", "field": "answer", "who": "Bo, 556", "caller": "556"},
+		{"id": "4", "field": "call"},
+		{"id": "5", "who": "Cy"},
+	}
+	for _, test := range []struct {
+		name        string
+		rules       protect.Rules
+		who, caller []string
+	}{
+		{"left out", protect.Rules{Exclude: []string{"people.phone"}}, []string{"null", "Ada", "null", "null", "Cy"}, []string{"null", "null", "null", "null", "null"}},
+		{"hashed", protect.Rules{Hash: []string{"phone"}}, []string{"null", "Ada", "null", "null", "Cy"}, []string{"null", "null", "null", "null", "null"}},
+		{
+			"the texts are hashed themselves",
+			protect.Rules{Hash: []string{"phone", "who", "caller"}},
+			[]string{hashOf("Ada, 555"), hashOf("Ada"), hashOf("Bo, 556"), "null", hashOf("Cy")},
+			[]string{hashOf("555"), "null", hashOf("556"), "null", "null"},
+		},
+		{"another column", protect.Rules{Exclude: []string{"people.email"}}, []string{"Ada, 555", "Ada", "Bo, 556", "null", "Cy"}, []string{"555", "null", "556", "null", "null"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			schema, rows, _ := seen(t, wrap(t, &fake{log: log}, test.rules), "log")
+			var who, caller []string
+			for _, row := range rows {
+				who, caller = append(who, row[schema.Index("who")]), append(caller, row[schema.Index("caller")])
+			}
+			if diff := cmp.Diff(test.who, who); diff != "" {
+				t.Errorf("who (-want +got)\n%s", diff)
+			}
+			if diff := cmp.Diff(test.caller, caller); diff != "" {
+				t.Errorf("caller (-want +got)\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package protect
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,6 +43,8 @@ func (f *filter) records(r *martsync.Records) (*martsync.Records, error) {
 				}
 				return []byte(f.digest(v.Bytes(row))), nil
 			}, r)
+		case blank:
+			f.out.Columns[i] = f.blanked(i, v, c.where, r)
 		case edit:
 			var err error
 			f.out.Columns[i] = f.text(i, v, martsync.JSON, func(row int) ([]byte, error) {
@@ -71,6 +74,21 @@ func (f *filter) text(i int, v *martsync.Vector, t martsync.Type, of func(row in
 			}
 		}
 		b.Offsets = append(b.Offsets, int32(len(b.Data))) //nolint:gosec // a batch is 8 MB, a hash at most 64 times a value
+	}
+	return *b
+}
+
+// blanked fills the buffer of a column with the values of those rows that none of the conditions is of, and null
+// elsewhere.
+func (f *filter) blanked(i int, v *martsync.Vector, where [][]condition, r *martsync.Records) martsync.Vector {
+	b := &f.vectors[i]
+	b.Type, b.Nulls, b.Data, b.Offsets = v.Type, b.Nulls[:0], b.Data[:0], append(b.Offsets[:0], 0)
+	for row := range r.Len {
+		null := v.Null(row) || slices.ContainsFunc(where, func(w []condition) bool { return f.holds(w, r, row) })
+		if !null {
+			b.Data = append(b.Data, v.Bytes(row)...)
+		}
+		b.Nulls, b.Offsets = append(b.Nulls, null), append(b.Offsets, int32(len(b.Data))) //nolint:gosec // no more than came
 	}
 	return *b
 }

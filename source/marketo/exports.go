@@ -42,7 +42,8 @@ func (r request) creates() bool {
 //
 // What counts are the vendor's own figures: its list of finished jobs, which also has those
 // of earlier processes. It is read once, and again when what has finished since could reach
-// the share; a job may be in both, so only a fresh list decides.
+// the share; a job may be in both, so only a fresh list decides. It is fresh until another job finishes: streams that
+// wait on a day whose share is spent must not read it each minute.
 // Source: Marketo REST API, Bulk Extract, Limits.
 func (c *client) admitExport(ctx context.Context) error {
 	spent, err := c.spentToday(ctx, false)
@@ -55,7 +56,7 @@ func (c *client) admitExport(ctx context.Context) error {
 // spentToday is what this API user has exported today; exact: not what it was at most. See admitExport.
 func (c *client) spentToday(ctx context.Context, exact bool) (int64, error) {
 	spent, known := c.meter.exportedToday()
-	if known && spent < c.meter.limits.exportBytes() && !exact {
+	if known && (!exact && spent < c.meter.limits.exportBytes() || c.meter.nothingFinished()) {
 		return spent, nil
 	}
 	sum, err := c.finishedToday(ctx)
@@ -121,6 +122,14 @@ func (m *meter) exportedToday() (bytes int64, known bool) {
 	defer m.mu.Unlock()
 	m.turn(m.clock.Now())
 	return m.listed + m.finished, m.asked
+}
+
+// nothingFinished reports whether the vendor's list is as recent as the last job that was seen to finish.
+func (m *meter) nothingFinished() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(m.clock.Now())
+	return m.asked && m.finished == 0
 }
 
 // calledToday is how many calls this API user has made in the quota day, as far as known.

@@ -31,9 +31,18 @@ func (s *source) wantedFields(ctx context.Context) ([]field, error) {
 // for now, and of sales. Source: Marketo REST API, Activities.
 var bounces = []int{8, 27, 48}
 
+// nameFields are the fields of leads that a lead's name is made of where an activity is about the lead itself. That the
+// address stands in for a name is an assumption.
+var nameFields = []string{"firstName", "middleName", "lastName", "email"}
+
+// leadTypes are the activities whose primary attribute is the lead, so that its value is the lead's name: New Lead, what a
+// CRM does with a lead, Merge Leads, Delete Lead. Of those of a CRM it is an assumption. Source: Marketo REST API, Activities.
+var leadTypes = []int{12, 19, 21, 28, 29, 31, 32, 37, 300}
+
 // Echoes finds the fields of leads in the activities that tell their changes, by the field's id or by one of its names:
-// the vendor shows the display name in places and the API's in others. The address also stands in bounces.
-// Source: Marketo REST API, Activities, Change Data Value; Email Bounced.
+// the vendor shows the display name in places and the API's in others. The address also stands in bounces,
+// and the name in what happens to a lead as a whole.
+// Source: Marketo REST API, Activities, Change Data Value; Email Bounced; Merge Leads; Get Deleted Leads.
 func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync.Column) bool) ([]martsync.Echo, error) {
 	if stream != leadStream {
 		return nil, nil
@@ -43,6 +52,7 @@ func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync
 		return nil, err
 	}
 	var echoes []martsync.Echo
+	named := false
 	for i, c := range columnsOf(fields) {
 		if !wanted(c) {
 			continue
@@ -63,6 +73,16 @@ func (s *source) Echoes(ctx context.Context, stream string, wanted func(martsync
 		if f.Name == "email" {
 			e = martsync.Echo{Of: c, Stream: activityStream, Column: "attributes", Members: []string{"Email"}}
 			for _, id := range bounces {
+				e.Where = append(e.Where, martsync.EchoMatch{Column: "activity_type_id", Value: strconv.Itoa(id)})
+			}
+			echoes = append(echoes, e)
+		}
+		if !named && slices.Contains(nameFields, f.Name) {
+			named = true
+			e = martsync.Echo{Of: c, Stream: "deleted_leads", Column: "primary_attribute_value"}
+			echoes = append(echoes, e)
+			e.Stream = activityStream
+			for _, id := range leadTypes {
 				e.Where = append(e.Where, martsync.EchoMatch{Column: "activity_type_id", Value: strconv.Itoa(id)})
 			}
 			echoes = append(echoes, e)
