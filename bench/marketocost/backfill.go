@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -26,6 +28,7 @@ type backfill struct {
 	span           time.Duration
 	scale          int
 	share          int // megabytes a day
+	parallel       int // streams at once; 0: as usual
 }
 
 // processing is how long the vendor works on a job.
@@ -45,22 +48,28 @@ type result struct {
 	exported int64         // bytes of all files that the vendor made
 	took     time.Duration // of the simulated clock
 	bound    time.Duration // in which the quota lets through what was needed
+	jobs     []*simulate.Job
 }
 
 func (b backfill) run(ctx context.Context, log *slog.Logger) (r result, err error) {
 	if b.scale < 1 || quotaMB%b.scale != 0 || b.share%b.scale != 0 {
 		return r, errors.New("the scale does not divide 500 megabytes and the share")
 	}
+	ran := map[string]*simulate.Job{}
 	l, err := newLab(ctx, marketosim.Config{
 		Options:  simulate.Options{Seed: 1, Rows: b.leads / b.scale},
 		LeadSpan: b.span, ActivitySpan: b.span, PerLead: b.perLead, KeepsAll: true,
 		ExportBytes: quotaMB * 1_000_000 / int64(b.scale),
-		ProcessTime: func(*simulate.Job) time.Duration { return processing },
+		ProcessTime: func(j *simulate.Job) time.Duration {
+			ran[j.ID] = j
+			return processing
+		},
 	}, 0, log)
 	if err != nil {
 		return r, err
 	}
 	defer l.stop()
+	l.parallel = b.parallel
 	err = l.sync(ctx, marketo.Config{
 		Start:      setting.Moment{Time: begin.Add(-b.span - day)},
 		Limits:     marketo.Limits{ExportQuotaMegabytes: quotaMB / b.scale, ExportMegabytes: b.share / b.scale},
@@ -71,6 +80,7 @@ func (b backfill) run(ctx context.Context, log *slog.Logger) (r result, err erro
 	}
 	r = result{to: l.to, exported: l.Stats().ExportBytes, took: l.clock.Now().Sub(begin)}
 	r.bound = time.Duration(float64(l.to.sum().bytes) / float64(b.share*1_000_000/b.scale) * float64(day))
+	r.jobs = slices.SortedFunc(maps.Values(ran), func(a, b *simulate.Job) int { return a.FinishedAt.Compare(b.FinishedAt) })
 	return r, nil
 }
 

@@ -83,6 +83,8 @@ type lab struct {
 	state state.Store
 	to    *ledger
 	stop  func()
+
+	parallel int // streams at once; 0: as usual
 }
 
 // newLab makes the account. What is in it goes on for ahead of the clock: it is there, and comes to light as the
@@ -129,7 +131,7 @@ func (l *lab) sync(ctx context.Context, cfg marketo.Config, streams ...string) e
 		return err
 	}
 	out, err := pipeline.Run(ctx, &pipeline.Sync{
-		Name: "cost", Source: from, Destination: l.to, Streams: streams, State: l.state, Clock: l.clock, Log: l.log,
+		Name: "cost", Source: from, Destination: l.to, Streams: streams, Parallel: l.parallel, State: l.state, Clock: l.clock, Log: l.log,
 	})
 	if err == nil && !out.Done {
 		err = fmt.Errorf("the sync is not done; it would go on at %s", out.WakeAt)

@@ -94,6 +94,7 @@ type partSpec struct {
 
 	added    int                            // fields at the beginning that the vendor puts into the file by itself
 	orphans  bool                           // a job that was created and could not be written down is left alone: its header would prove nothing
+	shared   string                         // what its jobs export, which other streams may need, too; "": nobody does
 	kind     bodyKind                       // of the files; "": exportFile
 	prepare  func(*exportOptions, window)   // adds to the options of a job
 	covers   func(window) (from, to second) // what a window means where it is not a range of time

@@ -363,7 +363,7 @@ func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, o exp
 
 // window is the row of the ledger for a file that has been verified.
 func (spec *partSpec) window(j *job, o exportOptions, end filePosition, sum string) *martsync.Window {
-	from, to := j.From, j.To
+	from, to := j.From, min(j.To, j.Since) // what is going to be updated is not in it
 	if spec.covers != nil {
 		from, to = spec.covers(j.window)
 	}

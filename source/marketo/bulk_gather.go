@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/martsync/martsync"
@@ -15,7 +16,7 @@ import (
 // that nothing else exists.
 //
 // What moves from one window to another meanwhile, because it is updated, is found in the last one: with
-// tail, a window up to the present is added when all others have been exported.
+// tail, a window that ends in the future is added when all others have been exported; see conclusive.
 //
 // A nil error means that all files have been delivered and verified. What remains is the caller's: to
 // forget the part, and to send a cursor.
@@ -26,19 +27,74 @@ func (r *run) gather(ctx context.Context, spec *partSpec, p *part, tail bool) er
 		if err := r.collect(ctx, spec, p); err != nil {
 			return err
 		}
-		if tail && !p.Tail {
-			if now := r.now(); now > p.To {
-				p.To = min(now, p.To.add(maxWindow))
-			}
-			p.Tail, r.dirty = true, true
+		if tail && !p.conclusive() && p.Tails < tailsMost {
+			r.tail(p)
 			continue
 		}
 		done, err := r.deliverAll(ctx, spec, p)
-		if err != nil || done {
-			r.bound = 0
+		if err != nil {
 			return err
 		}
+		if done {
+			r.unsure = r.unsure || tail && !p.conclusive()
+			r.bound = 0
+			return nil
+		}
 	}
+}
+
+const (
+	// tailAhead is how far into the future the last window reaches: longer than its job is given.
+	tailAhead = queuedMost + processingMost + 6*time.Hour
+
+	// tailsMost is how often it is exported. An account where that is not enough gets no deletions from this reading.
+	tailsMost = 4
+)
+
+// tail plans the last window, in place of one that was in vain.
+func (r *run) tail(p *part) {
+	if p.Whole == 0 {
+		p.Whole = p.To
+	}
+	p.Jobs = slices.DeleteFunc(p.Jobs, func(j *job) bool { return j.From >= p.Whole })
+	if present := r.now(); present.sub(p.Whole) > maxWindow-tailAhead {
+		// It took so long that one more window does not reach from there to the future.
+		p.Jobs = append(p.Jobs, &job{window: nextWindow(p.Whole, present, maxWindow-tailAhead)})
+		p.Whole = p.end()
+	} else {
+		p.Tails++
+		end := present.add(tailAhead)
+		if p.Short {
+			end = max(present, p.Whole+1)
+		}
+		p.Jobs = append(p.Jobs, &job{window: window{From: p.Whole, To: end}})
+	}
+	p.To, r.dirty = p.end(), true
+}
+
+// conclusive reports whether nothing can have slipped through the windows: a record that is updated leaves its window
+// for a later one, until it is in the last, which therefore must have been exported after all others and
+// before its own end. Source: Marketo REST API, Bulk Extract, date filters: a record is found by its latest change.
+func (p *part) conclusive() bool {
+	n := len(p.Jobs)
+	if p.Whole == 0 || n == 0 || p.Jobs[n-1].From != p.Whole {
+		return false
+	}
+	last := p.Jobs[n-1]
+	return last.State == completed && last.Asked < last.To &&
+		!slices.ContainsFunc(p.Jobs[:n-1], func(j *job) bool { return j.State != completed || j.Asked > last.Since })
+}
+
+// shorten gives up a window's end in the future, which the vendor does not take, and reports whether it had one.
+func (r *run) shorten(p *part, j *job, err error) bool {
+	e, ok := errors.AsType[*apiError](err)
+	if !ok || p.Whole == 0 || j.From != p.Whole || p.Short || e.Code != "1001" && e.Code != "1003" && e.Code != "1006" {
+		return false
+	}
+	j.To = max(r.now(), j.From+1)
+	p.To, p.Tails, p.Short, r.dirty = j.To, tailsMost, true, true
+	r.bound = p.To
+	return true
 }
 
 // collect gets the jobs of all windows completed, without reading a file.

@@ -98,6 +98,14 @@ func (r *run) fill(ctx context.Context, spec *partSpec, p *part) (parked, err er
 			r.jobs.done(r.schema.Stream)
 			return nil, nil
 		}
+		if r.borrow(spec, p, i) {
+			continue
+		}
+		if i < 0 || p.Jobs[i].ID == "" {
+			if wait := r.awaits(spec, p); wait != nil {
+				return wait, nil
+			}
+		}
 		if i >= 0 && p.Jobs[i].Wait > 0 && r.now() < p.Jobs[i].queueDue() {
 			return nil, nil
 		}
@@ -173,7 +181,7 @@ func isQueueFull(err error) bool {
 // launch takes a window as far as the vendor's queue.
 func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error {
 	if j.ID == "" {
-		if err := r.create(ctx, spec, p, j); err != nil || j.ID == "" {
+		if err := r.create(ctx, spec, p, j); err != nil || j.ID == "" || j.Shared {
 			return err
 		}
 	} else if r.born != j && j.Wait == 0 {
@@ -227,8 +235,11 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 		}
 		options.by = p.filterBy() // which adjust may have changed
 		v, err := r.register(ctx, spec, j, fields, options)
+		if j.Shared && err == nil {
+			return r.remember()
+		}
 		if err != nil {
-			if !r.adjust(spec, p, fields, err) {
+			if !r.shorten(p, j, err) && !r.adjust(spec, p, fields, err) {
 				return err
 			}
 			// Whoever finds the next job in the vendor's list does not see what it was created with.
@@ -298,10 +309,19 @@ func (spec *partSpec) options(ctx context.Context, p *part, j *job) (exportOptio
 func (r *run) register(ctx context.Context, spec *partSpec, j *job, fields []string, o exportOptions) (*vendorJob, error) {
 	r.jobs.creating.Lock()
 	defer r.jobs.creating.Unlock()
+	if k, ok := r.src.shared.find(spec.shared, j.From, j.To, r.now()); ok && spec.shared != "" && k.To == j.To {
+		j.take(k) // another stream was faster
+		r.jobs.claim(r.schema.Stream, k.ID)
+		r.dirty = true
+		return nil, nil
+	}
 	j.Calls++
 	v, err := r.src.createJob(ctx, spec.object, j.fieldOrder(r.schema.Stream, spec.name, fields)[spec.added:], spec.object.filter(j.window, o))
 	if err == nil && v != nil {
 		r.jobs.claim(r.schema.Stream, v.ExportID)
+		if spec.shared != "" && validID(v.ExportID) && v.state() != failed && v.state() != cancelled {
+			r.src.shared.add(spec.shared, &job{window: j.window, ID: v.ExportID, Since: j.Since})
+		}
 	}
 	return v, err
 }
@@ -430,7 +450,7 @@ func (r *run) look(ctx context.Context, spec *partSpec, p *part, j *job) error {
 	switch s := v.state(); s {
 	case completed:
 		j.State, j.Rows, j.Size, j.Sum = completed, v.Records, v.FileSize, parseSum(v.FileChecksum)
-		if j.Size != nil {
+		if j.Size != nil && !j.Shared {
 			r.src.client.meter.exported(0, *j.Size)
 		}
 		return nil
@@ -498,6 +518,7 @@ func (r *run) retry(ctx context.Context, p *part, j *job, why string, halve bool
 	}
 	r.note("export job", "%s given up: %s", which, why)
 	cause := fmt.Errorf("%s: %s", which, why)
+	r.src.shared.drop(j.ID)
 	j.Tries++
 	j.reset()
 	r.dirty = true

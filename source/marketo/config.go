@@ -177,6 +177,9 @@ func (c Config) withDefaults() (Config, error) {
 // perhaps meaning MiB; this is the smaller. Source: Marketo REST API, Bulk Extract, Limits.
 func (l Limits) exportBytes() int64 { return int64(l.ExportMegabytes) * 1_000_000 }
 
+// calls is the share of the day's calls. Those that would leave others less than the reserve are not made either.
+func (l Limits) calls() int64 { return int64(min(l.DailyCalls, max(1, l.DailyQuota-l.DailyReserve))) }
+
 func configError(what, hint string) error {
 	return &martsync.Error{Kind: martsync.Config, Op: "marketo: configuration", Hint: hint, Err: fmt.Errorf("%s", what)}
 }

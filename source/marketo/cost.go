@@ -107,19 +107,19 @@ func stepFor(p pace, quota int64) time.Duration {
 	return max(time.Duration(days*24*float64(time.Hour)), minWindow)
 }
 
-// rereadShare is the part of the day's quota, bytes or calls, that reading again may take.
+// rereadShare is the part of this source's share of the day, bytes or calls, that reading again may take.
 const rereadShare = 0.2
 
 // dear reports whether going back the whole overlap at every run would take too much of the
-// day's quota if the runs kept the distance between the last one and this one.
-func dear(p pace, gap, overlap time.Duration, bytesQuota int64) bool {
+// day if the runs kept the distance between the last one and this one.
+func dear(p pace, gap, overlap time.Duration, l Limits) bool {
 	runs := min(float64(24*time.Hour)/float64(max(gap, time.Minute)), 24*60)
 	days := runs * overlap.Hours() / 24
-	return p.Bytes*days > rereadShare*float64(bytesQuota) || p.Calls*days > rereadShare*vendorDailyCalls
+	return p.Bytes*days > rereadShare*float64(l.exportBytes()) || p.Calls*days > rereadShare*float64(l.calls())
 }
 
-// observe folds a finished stretch into the pace. Newer stretches weigh more: accounts grow.
-// Stretches under minWindow say too little about a day.
+// observe folds a finished stretch into the pace. Newer stretches weigh more, since accounts grow: one of a day or
+// longer as much as all before it, a shorter one less. Stretches under minWindow say too little about a day.
 func (p *pace) observe(stretch time.Duration, rows, bytes, calls int64) {
 	if stretch < minWindow {
 		return
@@ -128,7 +128,8 @@ func (p *pace) observe(stretch time.Duration, rows, bytes, calls int64) {
 	fold := func(old *float64, total int64) {
 		now := float64(total) / days
 		if *old > 0 {
-			now = (*old + now) / 2
+			weight := min(days, 1) / 2
+			now = weight*now + (1-weight)**old
 		}
 		*old = float64(int64(now*10)) / 10 // short in the cursor
 	}

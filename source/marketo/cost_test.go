@@ -66,32 +66,38 @@ func TestPaceObserve(t *testing.T) {
 	}
 	p.observe(time.Minute, 1e6, 1e9, 1e6) // too short to say anything
 	p.observe(12*time.Hour, 1_500, -1, 12)
-	if want := (pace{Rows: 2_000, Bytes: 250_000, Calls: 24}); p != want {
+	if want := (pace{Rows: 1_500, Bytes: 250_000, Calls: 24}); p != want {
 		t.Errorf("after half a day more: got %+v, want %+v", p, want)
 	}
 	p.observe(24*time.Hour, 0, 0, 0)
-	if want := (pace{Rows: 1_000, Bytes: 125_000, Calls: 12}); p != want {
+	if want := (pace{Rows: 750, Bytes: 125_000, Calls: 12}); p != want {
 		t.Errorf("after a quiet day: got %+v, want %+v", p, want)
 	}
 }
 
 func TestDear(t *testing.T) {
-	const quota = 500_000_000
+	usual := Limits{DailyQuota: vendorDailyCalls, DailyCalls: vendorDailyCalls / 2, DailyReserve: vendorDailyCalls / 5, ExportMegabytes: vendorExportMB}
+	small, shared := usual, usual
+	small.DailyCalls = 10_000
+	shared.DailyQuota, shared.DailyCalls, shared.DailyReserve = 25_000, 25_000, 15_000
 	for _, c := range []struct {
-		name string
-		pace pace
-		gap  time.Duration
-		want bool
+		name   string
+		pace   pace
+		gap    time.Duration
+		limits Limits
+		want   bool
 	}{
-		{"nothing known", pace{}, time.Minute, false},
-		{"small and hourly", pace{Rows: 5_000, Bytes: 1.2e6}, time.Hour, false},
-		{"medium and nightly", pace{Rows: 200_000, Bytes: 50e6}, 24 * time.Hour, false},
-		{"medium and hourly", pace{Rows: 200_000, Bytes: 50e6}, time.Hour, true},
-		{"a rare type in a busy log, nightly", pace{Calls: 3_000}, 24 * time.Hour, false},
-		{"a rare type in a busy log, hourly", pace{Calls: 3_000}, time.Hour, true},
+		{"nothing known", pace{}, time.Minute, usual, false},
+		{"small and hourly", pace{Rows: 5_000, Bytes: 1.2e6}, time.Hour, usual, false},
+		{"medium and nightly", pace{Rows: 200_000, Bytes: 50e6}, 24 * time.Hour, usual, false},
+		{"medium and hourly", pace{Rows: 200_000, Bytes: 50e6}, time.Hour, usual, true},
+		{"a rare type in a busy log, nightly", pace{Calls: 3_000}, 24 * time.Hour, usual, false},
+		{"a rare type in a busy log, hourly", pace{Calls: 3_000}, time.Hour, usual, true},
+		{"the same, nightly, where few calls are allowed", pace{Calls: 3_000}, 24 * time.Hour, small, true},
+		{"and where most are reserved for others", pace{Calls: 3_000}, 24 * time.Hour, shared, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := dear(c.pace, c.gap, 24*time.Hour, quota); got != c.want {
+			if got := dear(c.pace, c.gap, 24*time.Hour, c.limits); got != c.want {
 				t.Errorf("got %t, want %t", got, c.want)
 			}
 		})

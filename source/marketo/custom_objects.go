@@ -170,7 +170,7 @@ func (c *customStream) all(ctx context.Context, r *run, first bool) error {
 	delete(r.pos.Parts, c.whole.name)
 	r.jobs.update(r.schema.Stream, r.pos)
 	if r.unsure {
-		r.note("listing", "all records of %s have been read, as far as there were files; none was marked deleted", r.schema.Stream)
+		r.note("listing", "all records of %s have been read, but one without a row may exist: a file was missing, or records were updated meanwhile; none was marked deleted", r.schema.Stream)
 		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
 	}
 	if r.stray > 0 {

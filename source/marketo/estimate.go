@@ -57,14 +57,12 @@ func (s *source) Estimate(ctx context.Context, stream string, from martsync.Curs
 // Allowances are what the configuration lets the source take a day.
 func (s *source) Allowances() []martsync.Allowance {
 	l := s.cfg.Limits
-	// Calls that would leave others less than the reserve are not made either.
-	calls := min(l.DailyCalls, max(1, l.DailyQuota-l.DailyReserve))
 	exported, known := s.client.meter.exportedToday()
 	if !known {
 		exported = -1
 	}
 	return []martsync.Allowance{
-		{Cost: martsync.Cost{Name: callsName, Unit: "calls", Amount: int64(calls)}, Taken: s.client.meter.calledToday()},
+		{Cost: martsync.Cost{Name: callsName, Unit: "calls", Amount: l.calls()}, Taken: s.client.meter.calledToday()},
 		{Cost: martsync.Cost{Name: bytesName, Unit: "bytes", Amount: l.exportBytes()}, Taken: exported},
 	}
 }

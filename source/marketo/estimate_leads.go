@@ -66,11 +66,22 @@ func (s *source) leadIDs(ctx context.Context, w window, sample bool) (least, gre
 	if err != nil {
 		return 0, 0, err
 	}
-	least, greatest = l.leads[0], l.leads[1]
+	first, newest, err := s.newestLeads(ctx, w.To)
+	if err != nil {
+		return 0, 0, err
+	}
+	if least = l.leads[0]; least == 0 {
+		least = first
+	}
+	return least, max(l.leads[1], newest), nil
+}
+
+// newestLeads finds leads that were made shortly before a moment: the first id on a page of them, and the greatest; 0: none.
+func (s *source) newestLeads(ctx context.Context, before second) (first, greatest int64, err error) {
 	for _, back := range []time.Duration{time.Hour, 24 * time.Hour, 14 * 24 * time.Hour, 180 * 24 * time.Hour} {
 		reply, err := s.client.do(ctx, request{
 			op: "find the newest leads", method: http.MethodGet, path: "/rest/v1/activities/pagingtoken.json",
-			query: url.Values{"sinceDatetime": {w.To.add(-back).String()}}, optional: true,
+			query: url.Values{"sinceDatetime": {before.add(-back).String()}}, optional: true,
 		})
 		if err != nil {
 			return 0, 0, err
@@ -89,8 +100,8 @@ func (s *source) leadIDs(ctx context.Context, w window, sample bool) (least, gre
 			}
 			if id, err := strconv.ParseInt(bare(a.LeadID), 10, 64); err == nil && id > 0 {
 				greatest = max(greatest, id)
-				if least == 0 {
-					least = id
+				if first == 0 {
+					first = id
 				}
 			}
 		}
@@ -98,7 +109,7 @@ func (s *source) leadIDs(ctx context.Context, w window, sample bool) (least, gre
 			break
 		}
 	}
-	return least, greatest, nil
+	return first, greatest, nil
 }
 
 // newLead is the type of the activity that each lead begins with. Marketo REST API, Activities.

@@ -171,6 +171,29 @@ func (s *source) estimateCampaigns(ctx context.Context, _ *campaignStream, e *ma
 // Of how many lists the members are looked at, and how many pages of each.
 const peekLists, peekListPages = 8, 3
 
+// newestLead is about the greatest id of a lead; 0: not known.
+func (s *source) newestLead(ctx context.Context) (int64, error) {
+	_, id, err := s.newestLeads(ctx, secondOf(s.now()))
+	if martsync.KindOf(err) == martsync.Unavailable && err != nil {
+		return 0, nil //nolint:nilerr // a role may read lists and not the log
+	}
+	return id, err
+}
+
+// moreUnknown is how many times its beginning a list is taken to be whose members' ids tell nothing.
+const moreUnknown = 2
+
+// whole is how many times as long the list is as what has been read of it. Members come in the order of their ids, as a rule;
+// so how far these have got, of all ids that there are, is how far the list has.
+func (p *peek) whole(newest int64) float64 {
+	n := len(p.ids)
+	if n < 2 || !slices.IsSorted(p.ids) || p.ids[n-1] <= p.ids[0] || newest == 0 {
+		return moreUnknown
+	}
+	first, last := p.ids[0], p.ids[n-1]
+	return float64(max(newest, last)-first+1) / float64(last-first+1)
+}
+
 // estimateMembers looks at a few lists spread over all of them.
 func (s *source) estimateMembers(ctx context.Context, st *memberStream, from martsync.Cursor, e *martsync.Estimate) error {
 	if from != "" {
@@ -206,8 +229,8 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 	}
 	slices.Sort(wanted)
 	n := min(len(wanted), peekLists)
-	var members, pages, bytes int64
-	cut := 0
+	var members, pages, bytes float64
+	cut, newest := 0, int64(-1)
 	for i := range n {
 		id := wanted[(2*i+1)*len(wanted)/(2*n)]
 		m, err := s.peek(ctx, request{
@@ -220,20 +243,26 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 		if err != nil {
 			return err
 		}
-		members, pages, bytes = members+int64(len(m.ids)), pages+int64(m.pages), bytes+m.bytes
+		times := 1.0
 		if m.more {
-			cut++
+			if cut++; newest < 0 {
+				if newest, err = s.newestLead(ctx); err != nil {
+					return err
+				}
+			}
+			times = m.whole(newest)
 		}
+		members, pages, bytes = members+float64(len(m.ids))*times, pages+float64(m.pages)*times, bytes+float64(m.bytes)*times
 	}
 	each := float64(lists) * float64(len(wanted)) / float64(max(len(p.ids), 1)) / float64(max(n, 1))
-	e.Rows, e.Bytes = whole(float64(members)*each), whole(float64(bytes)*each)
+	e.Rows, e.Bytes = whole(members*each), whole(bytes*each)
 	e.Basis, e.Detail = martsync.Sampled, fmt.Sprintf("%d of %d lists looked at", n, lists)
 	switch {
 	case cut > 0:
-		e.Detail += fmt.Sprintf("; %d of them only up to %d members", cut, peekListPages*leadPage)
+		e.Detail += fmt.Sprintf("; %d of them only up to %d members, the ids of which tell how many there are about", cut, peekListPages*leadPage)
 	case n == int(lists):
 		e.Basis = martsync.Counted
 	}
-	e.Costs = costs(float64((lists+leadPage-1)/leadPage)+float64(pages)*each, 0, 0)
+	e.Costs = costs(float64((lists+leadPage-1)/leadPage)+pages*each, 0, 0)
 	return nil
 }

@@ -151,6 +151,45 @@ func TestEstimateComesNearWhatIsSpent(t *testing.T) {
 	}
 }
 
+// Long lists are not read to their end.
+func TestEstimateOfLongLists(t *testing.T) {
+	l := newLab(t, marketosim.Config{Options: simulate.Options{Rows: 9_000}, LeadSpan: 60 * 24 * time.Hour, ActivitySpan: 10 * 24 * time.Hour, PerLead: 1})
+	s := l.open(t)
+	e, err := s.Estimate(t.Context(), "list_members", "", martsync.Span{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	estimating := spends(s)
+	rows, _, spent := l.really(t, "list_members", time.Time{})
+	t.Logf("estimate %d rows %v (%s, %s); really %d rows %v; estimating took %v", e.Rows, e.Costs, e.Basis, e.Detail, rows, spent, estimating)
+	if !within(e.Rows, rows, 1.6, 0) || !within(amount(e, callsName), spent[callsName], 1.6, 12) {
+		t.Errorf("estimated %d rows and %d calls, really %d and %d", e.Rows, amount(e, callsName), rows, spent[callsName])
+	}
+	if estimating[callsName] > 60 {
+		t.Errorf("estimating took %d calls", estimating[callsName])
+	}
+}
+
+func TestWholeOfAPeek(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		ids    []int64
+		newest int64
+		want   float64
+	}{
+		{"a quarter of the ids", []int64{1, 13, 25}, 100, 4},
+		{"the newest lead is on it", []int64{1, 50, 100}, 100, 1},
+		{"a newer one than was known", []int64{1, 50, 200}, 100, 1},
+		{"in no order", []int64{3, 1, 2}, 100, moreUnknown},
+		{"nobody knows the newest", []int64{1, 13, 25}, 0, moreUnknown},
+		{"a single id", []int64{7}, 100, moreUnknown},
+	} {
+		if got := (&peek{ids: c.ids}).whole(c.newest); got != c.want {
+			t.Errorf("%s: got %g, want %g", c.name, got, c.want)
+		}
+	}
+}
+
 func TestEstimateRefuses(t *testing.T) {
 	s := newLab(t, marketosim.Config{Options: simulate.Options{Rows: 50}}).open(t)
 	if _, err := s.Estimate(t.Context(), "nothing", "", martsync.Span{}, false); !errors.Is(err, martsync.ErrUnsupported) {

@@ -50,12 +50,14 @@ type feed struct {
 	Bad   int64 `json:"bad,omitempty"`
 	Calls int64 `json:"calls,omitempty"`
 
+	Spared int64 `json:"spared,omitempty"` // calls that another stream has made; see sharedWalk
+
 	fields []string // asked for; nil: the endpoint takes none
 }
 
 func (f *feed) check() error {
 	if !f.From.sane() || !f.To.sane() || !f.Seen.sane() || f.From > f.To ||
-		f.Loop < 0 || f.Rows < 0 || f.Bad < 0 || f.Calls < 0 || len(f.Token) > 8<<10 {
+		f.Loop < 0 || f.Rows < 0 || f.Bad < 0 || f.Calls < 0 || f.Spared < 0 || len(f.Token) > 8<<10 {
 		return errors.New("the feed is out of range")
 	}
 	return nil
@@ -73,6 +75,7 @@ type pages struct {
 	types func(context.Context) ([]int, error)
 
 	fields []string    // whose changes are asked for; nil: the endpoint takes none
+	shared *sharedWalk // other streams walk the same log; nil: nobody does
 	leads  *leadReader // reads the leads that the log names; nil: nobody does
 
 	// row makes rows of an activity. A *columns.CellError says that it cannot be one.
@@ -207,7 +210,7 @@ func (f *feed) ask(fields []string, p *part) {
 
 // walked completes a walk.
 func (r *run) walked(spec *partSpec, p *part, f *feed) error {
-	p.Pace.observe(f.length(), f.Rows, -1, max(f.Calls-int64(walkCalls*loops(f.Types)), 0))
+	p.Pace.observe(f.length(), f.Rows, -1, max(f.Calls+f.Spared-int64(walkCalls*loops(f.Types)), 0))
 	p.At, p.Feed = f.To, nil
 	var filter any = map[string]string{"path": spec.pages.path}
 	if f.Types != nil {
@@ -225,19 +228,15 @@ func (f *feed) restart() second { return max(f.From, f.Seen.add(-checkpointBack)
 // page fetches the next page of a walk.
 func (r *run) page(ctx context.Context, spec *partSpec, f *feed) (*envelope, error) {
 	if f.Token == "" {
-		f.Calls++
 		// A second early, since whether its own second is included is not documented.
-		reply, err := r.src.client.do(ctx, request{
-			op: "start reading " + spec.pages.noun, method: http.MethodGet, path: "/rest/v1/activities/pagingtoken.json",
-			query: url.Values{"sinceDatetime": {(max(f.restart(), 1) - 1).String()}},
+		token, asked, err := r.sharedBegin(ctx, spec, max(f.restart(), 1)-1, func(ctx context.Context, since second) (string, error) {
+			return r.pagingToken(ctx, spec, since)
 		})
+		f.count(asked, 1)
 		if err != nil {
 			return nil, err
 		}
-		if reply.NextPageToken == "" {
-			return nil, unreadable("start reading "+spec.pages.noun, reply.RequestID, errors.New("no token"))
-		}
-		f.Token = reply.NextPageToken
+		f.Token = token
 	}
 	query := url.Values{"nextPageToken": {f.Token}, "batchSize": {strconv.Itoa(leadPage)}}
 	if f.Types != nil {
@@ -251,18 +250,44 @@ func (r *run) page(ctx context.Context, spec *partSpec, f *feed) (*envelope, err
 	if f.fields != nil {
 		query.Set("fields", strings.Join(f.fields, ","))
 	}
-	reply, err := r.src.client.do(ctx, request{op: "read " + spec.pages.noun, method: http.MethodGet, path: spec.pages.path, query: query})
+	reply, err := r.sharedPage(ctx, spec, f.Token, func(ctx context.Context) (*envelope, error) {
+		return r.src.client.do(ctx, request{op: "read " + spec.pages.noun, method: http.MethodGet, path: spec.pages.path, query: query})
+	})
 	if err != nil {
 		f.Calls++
 		return nil, err
 	}
-	f.Calls += reply.Calls
+	f.count(reply.Calls > 0, max(reply.Calls, 1))
 	r.dirty = true
 	if raw := keptPage(spec.pages.path, reply, how{Kind: feedPage, Part: spec.name, From: f.From, To: f.To}); raw != nil {
 		r.raw = append(r.raw, *raw)
 		r.rawBytes += len(raw.Data)
 	}
 	return reply, nil
+}
+
+// pagingToken asks for the token that a walk from a moment on begins with.
+func (r *run) pagingToken(ctx context.Context, spec *partSpec, since second) (string, error) {
+	op := "start reading " + spec.pages.noun
+	reply, err := r.src.client.do(ctx, request{
+		op: op, method: http.MethodGet, path: "/rest/v1/activities/pagingtoken.json", query: url.Values{"sinceDatetime": {since.String()}},
+	})
+	if err == nil && reply.NextPageToken == "" {
+		err = unreadable(op, reply.RequestID, errors.New("no token"))
+	}
+	if err != nil {
+		return "", err
+	}
+	return reply.NextPageToken, nil
+}
+
+// count counts calls, or what would have been calls if another stream had not made them.
+func (f *feed) count(made bool, n int64) {
+	if made {
+		f.Calls += n
+	} else {
+		f.Spared += n
+	}
 }
 
 // isTokenError reports whether the vendor does not accept the token. Which code it uses is not

@@ -24,7 +24,7 @@ func newDeletedLeads(s *source, d *dispatcher) *rangeStream {
 		schema: martsync.Schema{Stream: "deleted_leads", Columns: cols, Key: []string{"marketo_guid"}},
 		parts: []*partSpec{{
 			name: "deleted_leads", keeps: deletionsKept, overlap: s.overlap(),
-			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: deletedRow},
+			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: deletedRow, shared: &s.deletions},
 		}},
 	}
 }

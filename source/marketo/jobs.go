@@ -34,6 +34,8 @@ type position struct {
 	Held  idSet  `json:"held,omitempty"` // ids to be read
 	Sweep *sweep `json:"sweep,omitempty"`
 
+	Commas int `json:"commas,omitempty"` // of what is found by key: how many keys it has been said of that they cannot be asked for
+
 	Begin second `json:"begin,omitempty"` // of a custom object: the earliest records that were wanted
 
 	// Of program members.
@@ -45,13 +47,18 @@ type position struct {
 type part struct {
 	At    second `json:"at"`              // everything before it has been delivered
 	To    second `json:"to,omitempty"`    // of a part that is gathered: where it ends
-	Tail  bool   `json:"tail,omitempty"`  // likewise: its last window has been added
+	Tail  bool   `json:"tail,omitempty"`  // likewise, of older versions
+	Whole second `json:"whole,omitempty"` // likewise: where its last window begins; 0: it has not been added
+	Tails int    `json:"tails,omitempty"` // likewise: how often that window has been planned
+	Short bool   `json:"short,omitempty"` // likewise: the vendor does not take an end in the future
 	Swept second `json:"swept,omitempty"` // see reread
 	Way   way    `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
 	By    string `json:"by,omitempty"`    // leads: the filter that the run under way exports by
 	Was   string `json:"was,omitempty"`   // leads: the filter of the run before
 	Jobs  []*job `json:"jobs,omitempty"`  // windows under way, without gaps from At
 	Feed  *feed  `json:"feed,omitempty"`  // the walk under way
+	Twin  bool   `json:"twin,omitempty"`  // another stream has shared the jobs of this reading
+	Waits int    `json:"waits,omitempty"` // for that one, in a row
 	Fails int    `json:"fails,omitempty"` // failures since a window was last completed
 	Step  second `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
 	Pace  pace   `json:"pace,omitzero"`
@@ -72,17 +79,18 @@ type part struct {
 //	completed  State is completed: its file is read, from File on
 type job struct {
 	window
-	Since second `json:"since,omitempty"` // when the intention was written down
-	Sign  string `json:"sign,omitempty"`  // signature of the header it was created with
-	ID    string `json:"id,omitempty"`
-	Taken bool   `json:"taken,omitempty"` // found in the vendor's list and taken for ours, which its header has yet to prove
-	State state  `json:"state,omitempty"`
-	Asked second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
-	Wait  int    `json:"wait,omitempty"`  // how often in a row the queue was full
-	Tries int    `json:"tries,omitempty"` // jobs for this window that came to nothing
-	Again int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
-	Blank int    `json:"blank,omitempty"` // of Tries: jobs that completed without a count, a size and a file
-	Calls int64  `json:"calls,omitempty"` // API calls spent on it
+	Since  second `json:"since,omitempty"` // when the intention was written down
+	Sign   string `json:"sign,omitempty"`  // signature of the header it was created with
+	ID     string `json:"id,omitempty"`
+	Shared bool   `json:"shared,omitempty"` // another stream created it; see sharedExports
+	Taken  bool   `json:"taken,omitempty"`  // found in the vendor's list and taken for ours, which its header has yet to prove
+	State  state  `json:"state,omitempty"`
+	Asked  second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
+	Wait   int    `json:"wait,omitempty"`  // how often in a row the queue was full
+	Tries  int    `json:"tries,omitempty"` // jobs for this window that came to nothing
+	Again  int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
+	Blank  int    `json:"blank,omitempty"` // of Tries: jobs that completed without a count, a size and a file
+	Calls  int64  `json:"calls,omitempty"` // API calls spent on it
 
 	// What the vendor promises of the completed file; nil or "": not told.
 	Rows *int64 `json:"rows,omitempty"`
@@ -191,7 +199,7 @@ func (p *position) parse(c martsync.Cursor) error {
 func (s second) sane() bool { return s >= 0 && s < 7_258_118_400 }
 
 func (p *part) check() error {
-	if !p.At.sane() || !p.To.sane() || !p.Swept.sane() || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
+	if !p.At.sane() || !p.To.sane() || !p.Swept.sane() || !p.Whole.sane() || p.Tails < 0 || p.Waits < 0 || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	if p.Way != "" && p.Way != byJob && p.Way != byPage {

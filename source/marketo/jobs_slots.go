@@ -40,7 +40,7 @@ func (d *dispatcher) update(stream string, p *position) {
 			if j.ID != "" {
 				ids[j.ID] = true
 			}
-			if j.running() {
+			if j.running() && !j.Shared {
 				n++
 			}
 		}

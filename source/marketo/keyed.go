@@ -143,6 +143,7 @@ func (s *keyedStream) Read(ctx context.Context, from martsync.Cursor, span marts
 		if err := r.from(from); err != nil {
 			return err
 		}
+		s.src.shared.join(s.of.shares(), s.schema.Stream, r.pos.Parts[keyPart])
 		if err := s.read(ctx, r); err != nil {
 			return r.leave(err)
 		}
@@ -151,6 +152,9 @@ func (s *keyedStream) Read(ctx context.Context, from martsync.Cursor, span marts
 }
 
 const keyPart = "keys"
+
+// shares names what is exported to find the records: opportunities and their roles need the same.
+func (t *keyed) shares() string { return leadObject.dir + "/" + t.lead }
 
 func (s *keyedStream) read(ctx context.Context, r *run) error {
 	p := r.pos.Parts[keyPart]
@@ -172,11 +176,13 @@ func (s *keyedStream) read(ctx context.Context, r *run) error {
 		if err != nil {
 			return err
 		}
-		p = &part{At: start, To: max(secondOf(s.src.now().Add(-visibleAfter)), start+1), By: byCreation}
+		w := window{From: start, To: max(secondOf(s.src.now().Add(-visibleAfter)), start+1)}
+		w = s.src.shared.plan(s.of.shares(), s.schema.Stream, w)
+		p = &part{At: w.From, To: w.To, By: byCreation}
 		r.pos.Parts[keyPart], r.pos.Read, r.dirty = p, r.now(), true
 	}
 	spec := &partSpec{
-		name: keyPart, object: leadObject, fields: []string{s.of.lead}, orphans: true, kind: keyFile,
+		name: keyPart, object: leadObject, fields: []string{s.of.lead}, orphans: true, kind: keyFile, shared: s.of.shares(),
 		columns: []martsync.Column{{Name: "key", Type: martsync.String, Origin: s.of.lead}},
 		convert: func(ctx context.Context, _ *rowWriter, keys *martsync.Records) error { return a.take(ctx, keys) },
 	}
@@ -258,15 +264,15 @@ func (a *asker) take(ctx context.Context, keys *martsync.Records) error {
 			continue
 		}
 		key := string(v.Bytes(i))
-		if strings.Contains(key, ",") {
-			a.comma++ // filters are lists with commas, and the vendor knows no way to quote one
-			continue
-		}
 		// Whole numbers may come as 10.0.
 		if a.stream.of.lead == "id" {
 			key, _, _ = strings.Cut(key, ".")
 		}
-		if a.fresh(a.asked, key) {
+		switch {
+		case !a.fresh(a.asked, key):
+		case strings.Contains(key, ","):
+			a.comma++ // filters are lists with commas, and the vendor knows no way to quote one
+		default:
 			a.held = append(a.held, key)
 		}
 	}
@@ -293,10 +299,10 @@ func (a *asker) ask(ctx context.Context) error {
 			}
 			key := bare(m[t.by])
 			switch {
-			case key == "" || key == "null":
+			case key == "" || key == "null" || !a.fresh(a.seen, key):
 			case strings.Contains(key, ","):
 				a.comma++
-			case a.fresh(a.seen, key):
+			default:
 				next = append(next, key)
 			}
 		}
@@ -421,7 +427,9 @@ func (a *asker) finish() error {
 		return err
 	}
 	t := a.stream.of
-	if a.comma > 0 {
+	// Told once, and again when there are more than ever.
+	if a.comma > a.r.pos.Commas {
+		a.r.pos.Commas = a.comma
 		a.r.note("warning", "%d keys of %s have a comma, so Marketo's API cannot be asked for them", a.comma, t.noun)
 	}
 	return a.r.send(martsync.Batch{

@@ -13,7 +13,7 @@ func (r *run) again(ctx context.Context, spec *partSpec, p *part, until second) 
 	if spec.learns {
 		overlap, probe = r.learn(ctx, p, until, quota)
 	}
-	costly := spec.thrifty || dear(p.Pace, until.sub(p.At), overlap, quota)
+	costly := spec.thrifty || dear(p.Pace, until.sub(p.At), overlap, r.src.cfg.Limits)
 	if probe {
 		costly = false // it is seldom, and bounded by the quota
 	}

@@ -94,7 +94,7 @@ func (s *source) leadParts(schema *martsync.Schema, fields []string) []*partSpec
 	return append(parts,
 		&partSpec{
 			name: "deleted", keeps: deletionsKept, overlap: s.overlap(), fromNow: true,
-			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: tombs.deleted},
+			pages: &pages{noun: "deleted leads", path: deletedLeadsPath, types: allTypes, row: tombs.deleted, shared: &s.deletions},
 		},
 		&partSpec{
 			name: "merged", overlap: s.overlap(), fromNow: true,

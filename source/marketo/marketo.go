@@ -53,6 +53,10 @@ type source struct {
 	fields cached.Value[[]field]        // of leads
 	types  cached.Value[[]activityType] // of activities
 
+	shared sharedExports // by streams that need the same files
+
+	deletions sharedWalk // of the log of deleted leads
+
 	logs     logSamples // of estimates
 	objects  descriptions
 	objectMu sync.Mutex

@@ -1,9 +1,12 @@
 package marketo
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -16,6 +19,8 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/destination/memory"
+	"github.com/martsync/martsync/internal/columns"
+	"github.com/martsync/martsync/internal/rows"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/runlog"
 	"github.com/martsync/martsync/simulate"
@@ -82,6 +87,154 @@ func TestObjectsBetweenFullListings(t *testing.T) {
 			d.sync(t, changing, monthly)
 			d.equal(t, changing, monthly)
 		})
+	}
+}
+
+// A record that is updated while all are listed leaves the window that it was in. Wherever in the listing that happens, it
+// still exists.
+func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		gone   bool
+		refuse bool // an end in the future
+		told   string
+	}{
+		{name: "just so", told: "no longer exist"},
+		{name: "a file that has to be exported again", gone: true, told: "no longer exist"},
+		{name: "the vendor refuses an end in the future", refuse: true, told: "updated meanwhile"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			one := []string{"custom_device_owned"}
+			d := newDepot(t, marketosim.Config{})
+			d.sync(t, one, monthly)
+			d.equal(t, one, monthly)
+			d.Change(200) // some are gone
+			d.clock.Advance(31 * 24 * time.Hour)
+			tails, lost := 0, false
+			d.line.bend = func(r *http.Response) error {
+				if c.gone && !lost && strings.HasSuffix(r.Request.URL.Path, "/file.json") {
+					r.StatusCode, lost = http.StatusNotFound, true
+				}
+				return nil
+			}
+			d.line.block = func(r *http.Request) error {
+				if r.Method != http.MethodPost || !strings.Contains(r.URL.Path, "/customobjects/") {
+					return nil
+				}
+				d.clock.Advance(2 * time.Second)
+				d.Change(1500)
+				if c.refuse && strings.HasSuffix(r.URL.Path, "create.json") {
+					text, err := io.ReadAll(r.Body)
+					if err != nil {
+						return err
+					}
+					r.Body = io.NopCloser(bytes.NewReader(text))
+					var body struct {
+						Filter struct {
+							UpdatedAt dateRange `json:"updatedAt"`
+						} `json:"filter"`
+					}
+					if err := json.Unmarshal(text, &body); err != nil {
+						return err
+					}
+					if end, _ := parseSecond(body.Filter.UpdatedAt.EndAt); end > secondOf(d.clock.Now()) {
+						tails++
+						r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(text), body.Filter.UpdatedAt.EndAt, "in vain", 1)))
+						r.ContentLength = -1
+					}
+				}
+				return nil
+			}
+			d.sync(t, one, monthly)
+			d.line.block, d.line.bend = nil, nil
+			if wrong, deleted := d.deletions(t, one[0], "marketoGUID"); len(wrong) > 0 || deleted == 0 && !c.refuse {
+				t.Errorf("marked deleted: %d, of which these exist: %v", deleted, wrong)
+			}
+			if notes := d.notes(one[0]); !strings.Contains(notes, c.told) {
+				t.Errorf("the log says %q, want %q", notes, c.told)
+			}
+			if c.refuse != (tails > 0) {
+				t.Errorf("%d ends in the future were refused", tails)
+			}
+			if c.gone != lost {
+				t.Error("no file was lost")
+			}
+			for _, w := range d.windows(t, one[0]) {
+				if w.To.After(d.clock.Now()) {
+					t.Errorf("the ledger says that %s to %s has been read", w.From, w.To)
+				}
+			}
+			d.clock.Advance(time.Hour)
+			d.sync(t, one, monthly)
+			if r := d.differs(t, one, monthly)[one[0]]; r.Missing+r.Doubled > 0 {
+				t.Errorf("at the next sync: %s", r.String())
+			}
+		})
+	}
+}
+
+// deletions counts the rows of a table that are marked deleted, and lists the keys of those whose record exists.
+func (d *depot) deletions(t testing.TB, table, key string) (wrong []any, deleted int) {
+	t.Helper()
+	alive := map[any]bool{}
+	for row := range d.Truth(table) {
+		alive[row.Values[key]] = !row.Gone
+	}
+	stored, batches, err := memory.New(d.storage).ReadTable(t.Context(), table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := slices.IndexFunc(stored.Columns, func(c martsync.Column) bool { return c.Origin == key })
+	for r, err := range batches {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, cells := range rows.Of(stored.Columns, r) {
+			if !rows.Deleted(r, i) {
+				continue
+			}
+			deleted++
+			if k := cells[at]; alive[k] {
+				wrong = append(wrong, k)
+			}
+		}
+	}
+	return wrong, deleted
+}
+
+// A reading that was interrupted and is taken up much later brings what has changed since as well, in one sync.
+func TestOldReadingOfProgramMembersIsFollowedByAnother(t *testing.T) {
+	d := newDepot(t, marketosim.Config{})
+	one := []string{"program_members"}
+	ctx, stop := context.WithCancel(t.Context())
+	d.line.block = func(r *http.Request) error {
+		if strings.HasSuffix(r.URL.Path, "/status.json") {
+			stop()
+			return errKilled
+		}
+		return nil
+	}
+	_, err := pipeline.Run(ctx, &pipeline.Sync{
+		Name: "depot", Source: d.open(t), Destination: memory.New(d.storage), Streams: one,
+		State: d.state, Clock: d.clock, Log: slog.New(slog.DiscardHandler),
+	})
+	stop()
+	d.line.block = nil
+	if err == nil || d.Stats().ExportJobs == 0 {
+		t.Fatalf("%v after %d jobs: it was not interrupted", err, d.Stats().ExportJobs)
+	}
+	d.clock.Advance(20 * time.Hour)
+	d.Change(400)
+	d.clock.Advance(4 * time.Hour)
+	jobs := d.Stats().ExportJobs
+	d.sync(t, one)
+	d.equal(t, one)
+	more := d.Stats().ExportJobs - jobs
+	d.clock.Advance(time.Hour)
+	again := d.Stats().ExportJobs
+	d.sync(t, one)
+	if last := d.Stats().ExportJobs - again; last > more {
+		t.Errorf("%d jobs, and %d for the next sync", more, last)
 	}
 }
 
@@ -244,6 +397,114 @@ func TestE28WhatIsNotThereIsSkipped(t *testing.T) {
 	}
 }
 
+// Opportunities and their roles are found by way of the same export of leads, which is made once, whichever is read first; each
+// of them is read without the other one as well.
+func TestTwinsShareTheirExports(t *testing.T) {
+	twins := []string{"opportunities", "opportunity_roles"}
+	sync := func(t *testing.T, d *depot, parallel int, streams ...string) {
+		t.Helper()
+		if _, err := pipeline.Run(t.Context(), &pipeline.Sync{
+			Name: "depot", Source: d.open(t), Destination: memory.New(d.storage), Streams: streams, Parallel: parallel,
+			State: d.state, Clock: d.clock, Log: slog.New(slog.NewTextHandler(d.log, nil)),
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, alone := range twins {
+		d := newDepot(t, marketosim.Config{})
+		sync(t, d, 1, alone)
+		d.equal(t, []string{alone})
+		want := d.Stats()
+		for _, parallel := range []int{1, 2} {
+			both := newDepot(t, marketosim.Config{})
+			sync(t, both, parallel, twins...)
+			both.equal(t, twins)
+			if got := both.Stats(); got.ExportJobs != want.ExportJobs || got.ExportBytes != want.ExportBytes {
+				t.Errorf("%d at once: %d jobs and %d bytes, want %d and %d as for %s alone", parallel, got.ExportJobs, got.ExportBytes, want.ExportJobs, want.ExportBytes, alone)
+			}
+		}
+	}
+}
+
+// A stream that was interrupted while it shared a reading waits for the other one, but not for long: that one may no
+// longer be wanted.
+func TestTwinThatIsGoneIsNotWaitedForLong(t *testing.T) {
+	d := newDepot(t, marketosim.Config{})
+	one := []string{"opportunities"}
+	both := append(slices.Clone(one), "opportunity_roles")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	files := 0
+	d.line.block = func(r *http.Request) error {
+		if strings.HasSuffix(r.URL.Path, "/status.json") {
+			if files++; files > 2 {
+				stop()
+				return errKilled
+			}
+		}
+		return nil
+	}
+	_, err := pipeline.Run(ctx, &pipeline.Sync{
+		Name: "depot", Source: d.open(t), Destination: memory.New(d.storage), Streams: both,
+		State: d.state, Clock: d.clock, Log: slog.New(slog.DiscardHandler),
+	})
+	d.line.block = nil
+	if err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	d.clock.Advance(time.Hour)
+	began := d.clock.Now()
+	d.sync(t, one)
+	d.equal(t, one)
+	if took := d.clock.Now().Sub(began); took > time.Hour {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// That some keys cannot be asked for is said once, and again when there are more; however many leads have them.
+func TestKeysWithACommaAreToldOnce(t *testing.T) {
+	s := newFakeVendor(t, nil).source(t)
+	at := martsync.Cursor("")
+	for i, c := range []struct {
+		keys []string
+		want string // in the note; "": there is none
+	}{
+		{[]string{"A,1", "A,1", "B"}, "1 keys of companies"},
+		{[]string{"B", "A,1"}, ""},
+		{[]string{"B"}, ""},
+		{[]string{"A,1"}, ""},
+		{[]string{"A,1", "C,2"}, "2 keys of companies"},
+	} {
+		schema := martsync.Schema{Stream: "companies", Columns: columnsOf([]field{{Name: "id", DataType: "integer"}}), Key: []string{"id"}, Snapshot: true}
+		st := &keyedStream{rangeStream: &rangeStream{src: s, jobs: newDispatcher(), schema: schema}, of: companies, held: keysHeld}
+		var notes []martsync.Note
+		r := &run{rangeStream: st.rangeStream, yield: func(b martsync.Batch, _ error) bool {
+			notes, at = append(notes, b.Notes...), b.Cursor
+			return true
+		}}
+		if err := r.from(at); err != nil {
+			t.Fatal(err)
+		}
+		a := &asker{stream: st, r: r, builder: columns.NewBuilder(schema.Columns), seed: maphash.MakeSeed()}
+		a.reset()
+		b := columns.NewBuilder([]martsync.Column{{Name: "key", Type: martsync.String}})
+		for _, k := range c.keys {
+			if err := b.AppendCells([][]byte{[]byte(k)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.take(t.Context(), b.Records()); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.finish(); err != nil {
+			t.Fatal(err)
+		}
+		if told := len(notes) > 0; told != (c.want != "") || told && !strings.Contains(notes[0].Message, c.want) {
+			t.Errorf("reading %d, of %q: the log says %v, want %q", i, c.keys, notes, c.want)
+		}
+	}
+}
+
 // A machine that is not on the allowlist is refused everything: that is an error, not an account without
 // streams.
 func TestNotOnTheAllowlist(t *testing.T) {
@@ -259,7 +520,7 @@ func TestE8ObjectsKilledAtManyCalls(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
 	}
-	streams := []string{"program_members", "custom_device_owned", "companies", "opportunities"}
+	streams := []string{"program_members", "custom_device_owned", "companies", "opportunities", "opportunity_roles"}
 	begin := func(t *testing.T) *depot {
 		d := newDepot(t, marketosim.Config{Options: simulate.Options{Rows: 60}, LeadSpan: 25 * 24 * time.Hour})
 		d.sync(t, streams)

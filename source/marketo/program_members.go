@@ -129,21 +129,28 @@ func memberParts(schema *martsync.Schema, plan func() *memberPlan) (log, files *
 	}}, &partSpec{name: "members", object: memberObject, added: 1}
 }
 
-// Read yields what has changed since from.
+// Read yields what has changed since from. A reading that an earlier sync left is brought to its end, and if that was long
+// ago, what has changed since is read as well.
 func (s *programMembers) Read(ctx context.Context, from martsync.Cursor, span martsync.Span) iter.Seq2[martsync.Batch, error] {
 	return s.iterate(ctx, span, func(r *run) error {
 		if err := r.from(from); err != nil {
 			return err
 		}
-		if r.pos.Plan == nil && !s.begin(r) {
-			return nil
+		for {
+			resumed := r.pos.Plan != nil
+			if !resumed && !s.begin(r) {
+				return nil
+			}
+			log, files := memberParts(&s.schema, func() *memberPlan { return r.pos.Plan })
+			files.fields = s.fields
+			until := r.pos.Plan.To
+			if err := s.follow(ctx, r, log, files); err != nil {
+				return r.leave(err)
+			}
+			if !resumed || r.target().sub(until) < staleRun {
+				return nil
+			}
 		}
-		log, files := memberParts(&s.schema, func() *memberPlan { return r.pos.Plan })
-		files.fields = s.fields
-		if err := s.follow(ctx, r, log, files); err != nil {
-			return r.leave(err)
-		}
-		return nil
 	})
 }
 

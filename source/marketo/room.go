@@ -16,27 +16,44 @@ const roomLeast = 0.01
 // tellingMost is how long the other windows wait for the first one, of which nothing is known.
 const tellingMost = 45 * time.Minute
 
+// tellingEnough is how much history tells by itself what a day of it has: whole weeks, since days and hours differ.
+const tellingEnough = 7 * 24 * time.Hour
+
 // bytesADay is what a day of history is expected to have in export files; 0: not known. What jobs have
-// completed but not been read yet says it best.
+// completed but not been read yet says it best, as far as it is long enough: after a quiet night the pace still counts, or
+// the windows of the next day would be many times too long.
 func (p *part) bytesADay() float64 {
 	size, length := int64(0), time.Duration(0)
 	for _, j := range p.Jobs {
 		if j.State == completed && j.Size != nil {
 			size += *j.Size
-			length += j.length()
+			length += j.past()
 		}
 	}
-	if length >= minWindow {
-		return max(float64(size)/length.Hours()*24, leastPace)
+	if length < minWindow {
+		return p.Pace.Bytes
 	}
-	return p.Pace.Bytes
+	now := max(float64(size)/length.Hours()*24, leastPace)
+	if p.Pace.Bytes == 0 || length >= tellingEnough {
+		return now
+	}
+	weight := length.Hours() / tellingEnough.Hours()
+	return weight*now + (1-weight)*p.Pace.Bytes
+}
+
+// past is how much of the window lay behind when its job was created: all of it, but for those that reach into the future.
+func (j *job) past() time.Duration {
+	if j.Since == 0 {
+		return j.length()
+	}
+	return max(min(j.To, j.Since).sub(j.From), 0)
 }
 
 // expected is what the jobs under way are going to add to the day's bytes.
 func (p *part) expected() (bytes float64) {
 	for _, j := range p.Jobs {
-		if j.State != completed {
-			bytes += p.bytesADay() * j.length().Hours() / 24
+		if j.State != completed && !j.Shared {
+			bytes += p.bytesADay() * j.past().Hours() / 24
 		}
 	}
 	return bytes
