@@ -26,6 +26,7 @@ type folder struct {
 	create func(name string) (*os.File, error) // tests put a full disk here
 	link   func(oldname, newname string) error // tests put a file system without links here
 	rename func(oldname, newname string) error // fails if newname exists
+	mkdir  func(name string, perm fs.FileMode) error
 }
 
 // openFolder opens the store in dir and creates the folder if need be.
@@ -34,7 +35,7 @@ func openFolder(dir string) (Store, error) {
 	if err != nil {
 		return nil, folderError("open", dir, err)
 	}
-	f := &folder{dir: abs, create: createNew, link: os.Link, rename: renameNew}
+	f := &folder{dir: abs, create: createNew, link: os.Link, rename: renameNew, mkdir: os.Mkdir}
 	if err := f.makeFolder(abs); err != nil {
 		return nil, folderError("open", abs, err)
 	}
@@ -219,14 +220,20 @@ func (f *folder) makeFolder(dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o777); err != nil {
-		if fi, e := os.Stat(dir); e == nil && fi.IsDir() {
+	if err := f.mkdir(dir, 0o777); err != nil {
+		switch fi, e := os.Stat(dir); {
+		case e == nil && fi.IsDir():
 			return nil // somebody else was faster
+		case errors.Is(err, fs.ErrExist) && errors.Is(e, fs.ErrNotExist):
+			return e // and tidying faster still
 		}
 		return err
 	}
 	return filelock.SyncFolder(filepath.Dir(dir))
 }
+
+// folderTries is how often a folder is made that others remove: more often than as many streams as there are can do so in a row.
+const folderTries = 50
 
 // inFolder makes the folder of the named file and calls do. Tidying elsewhere may remove the folder
 // in between; then it does both again.
@@ -236,7 +243,7 @@ func (f *folder) inFolder(name string, do func() error) error {
 		if err == nil {
 			err = do()
 		}
-		if attempt == 5 || !errors.Is(err, fs.ErrNotExist) {
+		if attempt == folderTries || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

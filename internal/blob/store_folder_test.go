@@ -269,3 +269,22 @@ func FuzzFolderKey(f *testing.F) {
 		}
 	})
 }
+
+// TestFolderThatOthersMakeAndRemove between two looks at it: uploads make their folders and tidy them up side by side.
+func TestFolderThatOthersMakeAndRemove(t *testing.T) {
+	s, dir := openTestFolder(t)
+	times := 0
+	s.mkdir = func(name string, perm fs.FileMode) error {
+		if filepath.Base(name) == "b" && times < 7 {
+			times++
+			return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.EEXIST} // it did, and is gone again
+		}
+		return os.Mkdir(name, perm)
+	}
+	if err := s.Put(t.Context(), "a/b/c", []byte("x"), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "a", "b", "c")); err != nil || times != 7 {
+		t.Errorf("%v after %d times, want a file after 7", err, times)
+	}
+}
