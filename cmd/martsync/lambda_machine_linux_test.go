@@ -28,8 +28,13 @@ func TestLambdaMachines(t *testing.T) {
 		t.Fatal(err)
 	}
 	all := w.Find(syncMachine)
-	if len(all) != 1 || all[0].Status != machinetest.Succeeded || all[0].Path[len(all[0].Path)-1] != "Done" {
-		t.Fatalf("executions of the sync: %+v, want one that succeeded", all)
+	for _, e := range all {
+		if last := e.Path[len(e.Path)-1]; e.Status != machinetest.Succeeded || last != "Done" {
+			t.Fatalf("execution %s: %s in %s, %+v, %d pauses, %d waits, want one that succeeded", e.Name, e.Status, last, e.Failure, len(e.Pauses), len(e.Waits))
+		}
+	}
+	if len(all) != 1 {
+		t.Fatalf("%d executions of the sync, want 1", len(all))
 	}
 	e := all[0]
 	t.Logf("%d invocations, %v; %d waits; before tries %v", f.service.invoked, f.kinds, len(e.Waits), e.Pauses)
