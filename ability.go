@@ -176,6 +176,12 @@ type TableColumn struct {
 	Type string `json:"type"`
 }
 
+// A Positioner is a Destination that can tell where a table stands without opening it, which may change it.
+type Positioner interface {
+	// Position is the cursor of a stream's last commit; "": there is none, or no table. It changes nothing.
+	Position(ctx context.Context, stream string) (Cursor, error)
+}
+
 // A Backuper is a Destination that can keep a table as it is before it is read again from the beginning.
 type Backuper interface {
 	// Backup keeps a copy of a stream's table, once for each sync, and says where; "": nothing was

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/position"
 )
 
 // A Repair is what became of records that one table names and another one lacks, such as leads of activities.
@@ -125,6 +126,9 @@ type repairing struct {
 }
 
 func (r *repairing) run(ctx context.Context) error {
+	if err := r.o.ofAccount(ctx, r.schema.Stream); err != nil {
+		return err
+	}
 	ids, err := r.missing(ctx)
 	if err != nil || r.out.Skipped != "" || len(ids) == 0 {
 		return err
@@ -132,6 +136,10 @@ func (r *repairing) run(ctx context.Context) error {
 	w, err := r.o.Destination.Open(ctx, r.schema)
 	if err != nil {
 		return fmt.Errorf("open table %s: %w", r.schema.Stream, err)
+	}
+	// Another account knows none of the ids, so that all of them would be marked deleted.
+	if err := position.Check(w.Cursor(), r.schema.Stream, r.o.Source.Account()); err != nil {
+		return errors.Join(err, w.Close())
 	}
 	if w.Staged() != "" {
 		r.out.Skipped = "a sync has staged rows: run it to its end first"

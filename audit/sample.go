@@ -64,6 +64,14 @@ func (o *Options) vendor(ctx context.Context, t *scan) (Check, error) {
 		c.Detail = "there are no records"
 		return c, nil
 	}
+	if err := o.ofAccount(ctx, t.schema.Stream); err != nil {
+		refusal, ok := errors.AsType[*martsync.Error](err)
+		if !ok || refusal.Kind != martsync.Config {
+			return c, err
+		}
+		c.State, c.Detail, c.Hint = Wrong, refusal.Err.Error(), refusal.Hint
+		return c, nil
+	}
 	at := t.keyAt[0]
 	ours := make(map[string]rows.Row, len(t.sample.rows))
 	var ids []string

@@ -49,9 +49,10 @@ type listing struct {
 // An engine is one Advance.
 type engine struct {
 	Sync
-	lease *state.Lease
-	began time.Time
-	meter instruments
+	lease   *state.Lease
+	account string // whose records the tables hold
+	began   time.Time
+	meter   instruments
 
 	stopped atomic.Bool // all streams are to stop: something failed that concerns all of them
 
@@ -123,6 +124,10 @@ func (e *engine) prepare() error {
 	if e.Parallel <= 0 {
 		e.Parallel = 4
 	}
+	e.account = e.Source.Account()
+	if r, ok := martsync.As[Replaying](e.Source); ok {
+		e.account = r.Replays()
+	}
 	if e.Log == nil {
 		e.Log = slog.New(slog.DiscardHandler)
 	}
@@ -181,6 +186,9 @@ func (e *engine) advance(ctx context.Context, list *listing) (Outcome, error) {
 			return e.listingFailed(ctx, err)
 		}
 		e.run.Attempts = 0
+		if err := e.checkAccounts(ctx, streams); err != nil {
+			return Outcome{}, e.wrap(err)
+		}
 		*list = listing{streams: streams, at: e.Clock.Now()}
 	}
 	e.addTasks(list.streams)

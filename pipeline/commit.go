@@ -142,7 +142,7 @@ func (l *loader) commit(ctx context.Context) error {
 	l.at, l.safe = at, at
 	l.rows, l.stagedRows, l.stagedBytes = pending{}, 0, 0
 	l.progress = progress{Base: next, Cursor: next, Backfill: l.progress.Backfill, Missing: l.progress.Missing}
-	l.committed = at.digest
+	l.committed, l.renamed = at.digest, false
 	now := l.Clock.Now()
 	l.update(l.task, func(st *runlog.Stream) {
 		st.Rows += rows
@@ -224,7 +224,7 @@ func (l *loader) discard(ctx context.Context, b *martsync.Batch) error {
 	l.Log.WarnContext(ctx, "rows discarded; they will be read again", "stream", l.schema.Stream, "rows", l.unit.rows)
 	l.unit, l.stagedRows, l.stagedBytes = pending{}, 0, 0
 	l.written, l.quarantined = l.safe.written, l.safe.quarantined
-	l.at = position{cursor: b.Cursor, written: l.written, quarantined: l.quarantined, digest: l.committed}
+	l.at = position{cursor: b.Cursor, written: l.written, quarantined: l.quarantined, digest: l.committed, account: l.account}
 	l.verified, l.resume = !b.Unverified, true
 	l.listed, l.complete = false, false
 	if l.schema.Snapshot {
@@ -254,7 +254,7 @@ func (l *loader) end(ctx context.Context) error {
 	switch {
 	case l.schema.Snapshot && l.complete:
 		return l.endSnapshot(ctx)
-	case l.waits(), l.settles():
+	case l.waits(), l.settles(), l.retells():
 		return l.commit(ctx)
 	default:
 		_, err := l.save(ctx)
@@ -264,7 +264,7 @@ func (l *loader) end(ctx context.Context) error {
 
 // endSnapshot commits the snapshot, unless it is the one that the table has.
 func (l *loader) endSnapshot(ctx context.Context) error {
-	if l.digest == nil || l.digest.String() != l.committed {
+	if l.digest == nil || l.digest.String() != l.committed || l.renamed {
 		return l.commit(ctx)
 	}
 	if l.rows.rows > 0 {

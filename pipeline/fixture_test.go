@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -162,13 +163,15 @@ func phaseOf(out pipeline.Outcome, stream string) runlog.Phase {
 
 // scripted is a source of scripted streams.
 type scripted struct {
+	account string // default "script:test"
+
 	mu      sync.Mutex
 	streams []*scriptedStream
 	lists   int
 	err     error // of Streams, once
 }
 
-func (s *scripted) Account() string { return "script:test" }
+func (s *scripted) Account() string { return cmp.Or(s.account, "script:test") }
 
 func (s *scripted) Streams(context.Context) ([]martsync.Stream, error) {
 	s.mu.Lock()

@@ -41,6 +41,7 @@ type loader struct {
 	stagedRows  int64 // since the last commit
 	stagedBytes int64 // of records in memory since the last stage
 	known       bool  // progress says where the writer is; false in doubt (rule 4)
+	renamed     bool  // the table still tells another name of the account
 
 	// Snapshots only.
 	listed    bool    // this reading has said something about the records
@@ -92,6 +93,9 @@ func (l *loader) open(ctx context.Context) error {
 	if revision != "" && saved.Base == base && saved.Staged == staged {
 		l.progress = saved
 	}
+	if err := l.ofAccount(ctx); err != nil { // I12
+		return err
+	}
 	if l.Backfill && saved.Backfill != l.ID {
 		if err := l.startOver(ctx); err != nil {
 			return err
@@ -108,6 +112,7 @@ func (l *loader) open(ctx context.Context) error {
 	l.known = true
 	l.committed = decodePosition(base).digest
 	l.at = decodePosition(l.progress.Cursor)
+	l.at.account = l.account
 	if l.task.anew {
 		l.at.written, l.at.quarantined = 0, 0
 	}
@@ -120,6 +125,7 @@ func (l *loader) open(ctx context.Context) error {
 	if l.progress.Staged != "" {
 		// What is staged awaits its verification; taking it back leads to what is committed.
 		l.safe = decodePosition(base)
+		l.safe.account = l.account
 		l.verified, l.listed = false, true
 		l.unit = pending{rows: l.stagedRows, bad: l.at.quarantined - l.safe.quarantined, since: l.Clock.Now()}
 	} else if l.schema.Snapshot {

@@ -27,6 +27,10 @@ type Sync struct {
 	Source      martsync.Source
 	Destination martsync.Destination
 
+	// SameAccount says that tables which tell another account than the source's hold records of it all the same, since it
+	// has a new name or address. They are told the new one. Without it they are refused.
+	SameAccount bool
+
 	Streams []string // path.Match patterns of the streams wanted; none: all
 	Exclude []string // path.Match patterns of streams not wanted
 

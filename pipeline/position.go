@@ -1,10 +1,8 @@
 package pipeline
 
 import (
-	"encoding/json"
-	"strings"
-
 	"github.com/martsync/martsync"
+	text "github.com/martsync/martsync/internal/position"
 )
 
 // A position is where reading stands: the stream's cursor, and what the engine has counted
@@ -25,40 +23,21 @@ type position struct {
 	// no longer counts, and so that the raw zone, which is written before the table, knows which of them came about.
 	// "": there is no zone, and the commit before led elsewhere.
 	mark string
-}
 
-// A position with nothing but a cursor is the cursor as the stream wrote it. The rest goes
-// before it as header, a JSON object and a line feed.
-const header = "martsync:"
-
-type counts struct {
-	Rows        int64  `json:"rows,omitzero"`
-	Written     int64  `json:"written,omitzero"`
-	Quarantined int64  `json:"quarantined,omitzero"`
-	Digest      string `json:"digest,omitzero"`
-	Mark        string `json:"raw,omitzero"` // only zones needed it at first
+	// account is the one that was read. A cursor is of no other one: there it would pass over records, or find none (I12).
+	// "": an older version wrote the position, or it is the beginning.
+	account string
 }
 
 // encode returns the position as the text that destinations and the state store keep.
 func (p position) encode() martsync.Cursor {
-	rest := counts{p.rows, p.written, p.quarantined, p.digest, p.mark}
-	if rest == (counts{}) && !strings.HasPrefix(string(p.cursor), header) {
-		return p.cursor
-	}
-	c, err := json.Marshal(rest)
-	if err != nil {
-		panic(err) // integers and a string
-	}
-	return header + martsync.Cursor(c) + "\n" + p.cursor
+	return text.Encode(p.cursor, text.Told{
+		Rows: p.rows, Written: p.written, Quarantined: p.quarantined, Digest: p.digest, Mark: p.mark, Account: p.account,
+	})
 }
 
-// decodePosition is the inverse of encode. Text without a readable header is all cursor.
-func decodePosition(text martsync.Cursor) position {
-	rest, ok := strings.CutPrefix(string(text), header)
-	line, cursor, found := strings.Cut(rest, "\n")
-	var c counts
-	if !ok || !found || json.Unmarshal([]byte(line), &c) != nil {
-		return position{cursor: text}
-	}
-	return position{martsync.Cursor(cursor), c.Rows, c.Written, c.Quarantined, c.Digest, c.Mark}
+// decodePosition is the inverse of encode.
+func decodePosition(encoded martsync.Cursor) position {
+	cursor, t := text.Decode(encoded)
+	return position{cursor, t.Rows, t.Written, t.Quarantined, t.Digest, t.Mark, t.Account}
 }

@@ -64,6 +64,12 @@ type Continued interface {
 	Next(after martsync.Cursor) (next martsync.Stream, anew bool)
 }
 
+// A Replaying source makes tables from what was kept of another one, by whose account the tables go.
+type Replaying interface {
+	martsync.Source
+	Replays() (account string)
+}
+
 // replayCursor is how the cursors begin that package raw writes in the middle of a replay.
 const replayCursor = `{"replay":`
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/position"
 )
 
 // Which entries count. Each commit entry says from which position of the table (base) to which
@@ -54,7 +55,7 @@ type ref struct {
 func (z *Zone) history(ctx context.Context, stream string) (h *history, err error) {
 	h = &history{zone: z, stream: stream, schemas: map[string]martsync.Schema{}}
 	refs := map[int64]*ref{}
-	commits := map[martsync.Cursor][]int64{} // by To, ascending
+	commits := map[martsync.Cursor][]int64{} // by To and Plain without the account, ascending
 	names := map[string]string{}             // so that equal texts share their memory
 	var newest, last int64
 	for n, err := range z.numbers(ctx, stream, "") {
@@ -77,9 +78,10 @@ func (z *Zone) history(ctx context.Context, stream string) (h *history, err erro
 			schema: names[e.Schema], cursor: e.Cursor,
 		}
 		if e.Commit {
-			commits[e.To] = append(commits[e.To], n)
-			if e.Plain != e.To {
-				commits[e.Plain] = append(commits[e.Plain], n)
+			to, plain := position.Bare(e.To), position.Bare(e.Plain)
+			commits[to] = append(commits[to], n)
+			if plain != to {
+				commits[plain] = append(commits[plain], n)
 			}
 		}
 		// That a table is empty, or in the middle of being made from the zone, says nothing about what the zone holds:
@@ -89,7 +91,7 @@ func (z *Zone) history(ctx context.Context, stream string) (h *history, err erro
 		}
 	}
 	before := func(to martsync.Cursor, n int64) int64 { // the latest commit before entry n that led there
-		all := commits[to]
+		all := commits[position.Bare(to)]
 		i, _ := slices.BinarySearch(all, n)
 		if i == 0 {
 			return 0

@@ -14,6 +14,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/blob"
+	"github.com/martsync/martsync/internal/position"
 )
 
 // layout is the version of what entries look like.
@@ -97,8 +98,11 @@ type running struct {
 	State []byte `json:"state"` // of the hash
 }
 
-// leads reports whether the entry is a commit that leads to a position of a table.
-func (e *entry) leads(to martsync.Cursor) bool { return e.Commit && (e.To == to || e.Plain == to) }
+// leads reports whether the entry is a commit that leads to a position of a table. One that was written before positions
+// told their account leads to the table that is made of it today.
+func (e *entry) leads(to martsync.Cursor) bool {
+	return e.Commit && (e.To == to || position.Bare(e.Plain) == position.Bare(to))
+}
 
 // empty reports whether the unit says nothing but a cursor.
 func (u *unit) empty() bool {

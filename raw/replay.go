@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/position"
 )
 
 // Source reads a zone instead of a vendor: its streams yield what was yielded when the zone was kept,
@@ -30,6 +31,9 @@ type source struct {
 }
 
 func (s *source) Account() string { return s.account }
+
+// Replays is the account whose records the zone holds.
+func (s *source) Replays() string { return s.zone.account }
 
 // Streams lists the streams that the zone has something of. It reads the zone's entries.
 func (s *source) Streams(ctx context.Context) ([]martsync.Stream, error) {
@@ -102,14 +106,10 @@ type cursor struct {
 
 const cursorStart = `{"replay":`
 
-// halfReplayed reports whether a position of a table is one in the middle of a replay. The engine may have
-// written what it needs in a line before the cursor.
-func halfReplayed(position martsync.Cursor) bool {
-	text := string(position)
-	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "martsync:") {
-		text = rest
-	}
-	return strings.HasPrefix(text, cursorStart)
+// halfReplayed reports whether a position of a table is one in the middle of a replay.
+func halfReplayed(text martsync.Cursor) bool {
+	at, _ := position.Decode(text)
+	return strings.HasPrefix(string(at), cursorStart)
 }
 
 func (c cursor) encode() martsync.Cursor {

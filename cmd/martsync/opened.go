@@ -48,7 +48,7 @@ func (a *app) openSync(ctx context.Context, p plan, store state.Store, env marts
 	}
 	opened = append(opened, release)
 	s = &pipeline.Sync{
-		Name: p.sync.Name, Source: source, Destination: destination, Streams: p.streams, Exclude: p.exclude,
+		Name: p.sync.Name, Source: source, SameAccount: p.sameAccount, Destination: destination, Streams: p.streams, Exclude: p.exclude,
 		Span: p.span, From: from, Backfill: p.backfill, Parallel: p.parallel, State: store, Clock: a.clock,
 		Log: a.log(), Deadline: p.deadline,
 	}

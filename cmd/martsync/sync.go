@@ -33,6 +33,7 @@ type syncFlags struct {
 	shard            string
 	repair           []string
 	parallel         int
+	sameAccount      bool
 }
 
 func (a *app) syncCommand() *cobra.Command {
@@ -60,6 +61,7 @@ complete, the second exits at once. Neither loses or doubles a row.`,
 	fs.BoolVar(&f.backfill, "backfill", false, "read everything again from the beginning; goes on with the last sync if that was a backfill that was interrupted")
 	fs.StringVar(&f.since, "since", "", "earliest `time` wanted when a stream begins: a date, a time, or 7d for so long ago")
 	fs.StringVar(&f.until, "until", "", "read up to this `time` only")
+	fs.BoolVar(&f.sameAccount, "same-account", false, "the tables' account is the source's, under a new name or address: go on with them, and tell them the new one")
 	fs.BoolVar(&f.dryRun, "dry-run", false, "say what would be read and from where; create no export job, change nothing")
 	fs.BoolVar(&f.noWait, "no-wait", false, "exit with code 75 where the sync would have to wait")
 	fs.StringVar(&f.maxTime, "max-time", "", "stop at the next cursor after this `duration`")
@@ -81,6 +83,9 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	syncs, err := namedSyncs(c, names)
 	if err != nil {
 		return err
+	}
+	if f.sameAccount && len(syncs) != 1 {
+		return usageError(fmt.Errorf("--same-account is about one sync, not %d", len(syncs)), "Name it.")
 	}
 	env, err := a.connectorEnv()
 	if err != nil {
@@ -153,6 +158,7 @@ type plan struct {
 	span             martsync.Span
 	backfill         bool
 	parallel         int
+	sameAccount      bool // the tables' account and the source's are one
 	deadline         time.Time
 	repair           []string // what is repaired afterwards; none: nothing
 	repaired         func(audit.Repair)
@@ -165,7 +171,7 @@ func (a *app) plan(s config.Sync, f syncFlags) (plan, error) {
 	now := a.clock.Now()
 	p := plan{
 		repair: s.Repair, sync: s, streams: s.Streams, exclude: s.Exclude, backfill: f.backfill, parallel: f.parallel,
-		span: martsync.Span{Start: s.Start},
+		sameAccount: f.sameAccount, span: martsync.Span{Start: s.Start},
 	}
 	if len(f.streams) > 0 {
 		p.streams = f.streams

@@ -44,6 +44,31 @@ var commitLaws = []law{
 		b.wantCursor(keyed, "c1", "")
 		b.wantHistory(c)
 	}},
+	{"the position is told without opening the table", func(b *bench) {
+		p, ok := b.d.(martsync.Positioner)
+		if !ok {
+			b.Skip("it cannot tell positions")
+		}
+		want := func(stream string, want martsync.Cursor) {
+			b.Helper()
+			if got, err := p.Position(b.Context(), stream); err != nil || got != want {
+				b.Errorf("position of %s: got %q and %v, want %q", stream, got, err, want)
+			}
+		}
+		want(keyed.Stream, "")
+		b.load(keyed, "1", alive{int64(1), "Ann", v(1)})
+		want(keyed.Stream, "1")
+		w := b.open(keyed)
+		b.write(w, keyed, alive{int64(1), "Anna", v(2)})
+		want(keyed.Stream, "1")
+		b.commit(w, martsync.Commit{Next: "2"})
+		want(keyed.Stream, "2")
+		b.close(w)
+		b.restart()
+		p, _ = b.d.(martsync.Positioner)
+		want(keyed.Stream, "2")
+		want("other", "")
+	}},
 	{"commits add to the history, oldest first", func(b *bench) {
 		w := b.open(keyed)
 		first, second := full("c1", "job-1"), full("c2", "job-2")

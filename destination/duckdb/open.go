@@ -32,6 +32,7 @@ var (
 	_ martsync.TableReader   = (*destination)(nil)
 	_ martsync.HistoryReader = (*destination)(nil)
 	_ martsync.Definer       = (*destination)(nil)
+	_ martsync.Positioner    = (*destination)(nil)
 )
 
 // reserved schemas are names that DuckDB would also take for a database.

@@ -94,6 +94,23 @@ func (w *writer) position(ctx context.Context) (martsync.Cursor, int64, error) {
 	return cursor, commits, err
 }
 
+// Position implements martsync.Positioner. Of a table that somebody has dropped there is none: Open would reset it.
+func (d *destination) Position(ctx context.Context, stream string) (cursor martsync.Cursor, err error) {
+	err = d.with(ctx, "read the position of "+stream, func(c *conn) error {
+		found, err := c.strings(ctx, "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) IN (lower(?), lower(?))",
+			catalog, d.schema, stream, sqlgen.Cursors)
+		if err != nil || len(found) < 2 {
+			return err
+		}
+		rows, err := c.strings(ctx, "SELECT cursor FROM "+d.table(sqlgen.Cursors)+" WHERE stream = ?", stream)
+		if len(rows) > 0 {
+			cursor = martsync.Cursor(rows[0][0])
+		}
+		return err
+	})
+	return cursor, err
+}
+
 // upgradeSystem adds columns to system tables of an older version of ours.
 func (w *writer) upgradeSystem(ctx context.Context, tables map[string]*layout) error {
 	for _, t := range systemTables() {

@@ -29,3 +29,16 @@ func (d *destination) TableSize(ctx context.Context, stream string) (e martsync.
 	}
 	return e, nil
 }
+
+// Position implements martsync.Positioner.
+func (d *destination) Position(ctx context.Context, stream string) (martsync.Cursor, error) {
+	h, err := d.head(ctx, stream)
+	if err != nil || h.newest == 0 {
+		return "", err
+	}
+	m, err := d.manifest(ctx, h.chain, h.newest)
+	if err != nil {
+		return "", err
+	}
+	return m.Cursor, nil
+}

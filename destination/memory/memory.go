@@ -103,6 +103,16 @@ func (d *Destination) Open(ctx context.Context, schema martsync.Schema) (martsyn
 	return w, nil
 }
 
+// Position implements martsync.Positioner.
+func (d *Destination) Position(_ context.Context, stream string) (martsync.Cursor, error) {
+	d.storage.mu.Lock()
+	defer d.storage.mu.Unlock()
+	if t := d.storage.tables[stream]; t != nil {
+		return t.cursor, nil
+	}
+	return "", nil
+}
+
 // NewestTime returns the greatest time in a column of a table.
 func (d *Destination) NewestTime(_ context.Context, name, column string) (newest time.Time, err error) {
 	d.storage.mu.Lock()

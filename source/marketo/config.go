@@ -210,7 +210,7 @@ func parseEndpoint(endpoint string) (base *url.URL, account string, err error) {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, "", configError("endpoint has more than host and path", hint)
 	}
-	id, vendors := strings.CutSuffix(strings.ToLower(u.Hostname()), ".mktorest.com")
+	id, vendors := strings.CutSuffix(strings.TrimSuffix(strings.ToLower(u.Hostname()), "."), ".mktorest.com")
 	if vendors {
 		if !munchkin.MatchString(id) {
 			return nil, "", configError(fmt.Sprintf("endpoint names %q, which is no Munchkin id", id), hint)
@@ -225,5 +225,6 @@ func parseEndpoint(endpoint string) (base *url.URL, account string, err error) {
 			path = strings.TrimSuffix(path, root)
 		}
 	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}, u.Host + path, nil
+	host := strings.ToLower(u.Host) // however it is spelled: tables of an account are not given to one with another name
+	return &url.URL{Scheme: u.Scheme, Host: host, Path: path}, host + path, nil
 }

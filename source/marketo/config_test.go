@@ -25,6 +25,9 @@ func TestE1_EndpointForms(t *testing.T) {
 		{"https://917-QXL-204.mktorest.com/identity", vendor, "917-QXL-204"},
 		{"917-qxl-204.mktorest.com/rest", vendor, "917-QXL-204"},
 		{"http://917-QXL-204.mktorest.com/rest", vendor, "917-QXL-204"}, // never in the clear
+		{"https://917-QXL-204.MktoRest.com:443", vendor, "917-QXL-204"},
+		{"917-qxl-204.mktorest.com.", vendor, "917-QXL-204"},
+		{"https://Proxy.Example/Marketo/rest", "https://proxy.example/Marketo", "proxy.example/Marketo"},
 		{"http://127.0.0.1:8080", "http://127.0.0.1:8080", "127.0.0.1:8080"},
 		{"http://127.0.0.1:8080/rest/", "http://127.0.0.1:8080", "127.0.0.1:8080"},
 		{"https://proxy.example/marketo/rest", "https://proxy.example/marketo", "proxy.example/marketo"},

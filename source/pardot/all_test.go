@@ -211,6 +211,25 @@ func TestX14TheDailyLimitParksASyncUntilTheAccountsMidnight(t *testing.T) {
 	}
 }
 
+// TestAccountHasOneName, however the business unit and the host are written: tables go by it.
+func TestAccountHasOneName(t *testing.T) {
+	const id = "0Uv5A000000MothSAC"
+	for _, c := range []struct{ unit, host, want string }{
+		{id, "", "pardot:" + id},
+		{id[:15], "production", "pardot:" + id},
+		{" " + id + " ", "https://PI.Pardot.com/", "pardot:" + id},
+		{id, "https://pi.pardot.com:443", "pardot:" + id},
+		{id, "demo", "pardot:" + id},
+		{id, "http://Proxy.example:8080", "pardot:" + id + "@proxy.example:8080"},
+	} {
+		l := newLab(t, pardotsim.Config{Options: simulate.Options{Rows: 1}})
+		s := l.open(t, func(cfg *Config) { cfg.BusinessUnit, cfg.APIHost = c.unit, c.host })
+		if got := s.Account(); got != c.want {
+			t.Errorf("%q at %q: got %s, want %s", c.unit, c.host, got, c.want)
+		}
+	}
+}
+
 // TestTwoBusinessUnitsShareALogin: two sources in one process, and one token for both.
 func TestTwoBusinessUnitsShareALogin(t *testing.T) {
 	org := pardotsim.NewOrg(11, pardotsim.DefaultUsers()...)

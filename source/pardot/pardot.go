@@ -53,8 +53,9 @@ type source struct {
 // Account names the business unit, and its host if that is not the vendor's.
 func (s *source) Account() string {
 	account := "pardot:" + s.cfg.BusinessUnit
-	if host := s.client.api.Host; host != "" && !strings.HasSuffix(host, vendorDomain) {
-		account += "@" + host
+	// However it is spelled: tables of an account are not given to one with another name.
+	if api := s.client.api; api.Host != "" && !strings.HasSuffix(strings.ToLower(api.Hostname()), vendorDomain) {
+		account += "@" + strings.ToLower(api.Host)
 	}
 	return account
 }
