@@ -7,10 +7,10 @@ import (
 
 // An Estimator is a Source that can tell what reading would take before anything is read.
 type Estimator interface {
-	// Estimate tells what it takes to read a stream after from, in span. It spends few calls. With sample it may
-	// also read a small part of what there is, by an export job where the vendor has no other way, to learn how
-	// large records are. A stream that the account does not have is ErrUnsupported; limits that are used up are an
-	// *Error of kind Quota.
+	// Estimate tells what it takes to read a stream after from, in span. All estimates of a Source together take few
+	// calls: what does not fit in is told as Open. With sample it may also read a small part of what there is, by an
+	// export job where the vendor has no other way, to learn how large records are. A stream that the account does not have
+	// is ErrUnsupported; that the account's limits are used up may be an *Error of kind Quota.
 	Estimate(ctx context.Context, stream string, from Cursor, span Span, sample bool) (Estimate, error)
 }
 
@@ -26,6 +26,12 @@ type Estimate struct {
 
 	// Costs are what it takes of the vendor's limits. Their names are those of the source's Usage.
 	Costs []Cost `json:"costs"`
+
+	// Most are the same at most, as far as the method can be wrong. Nil: as Costs.
+	Most []Cost `json:"most,omitempty"`
+
+	// Open says that Rows and Bytes are not known or are the least, and Costs the least: nobody knows the most.
+	Open bool `json:"open,omitempty"`
 
 	// Shares say which columns or kinds of records take how much, the largest first, so that somebody can decide to
 	// do without. They need not add up to Bytes. Nil: not known.

@@ -1,6 +1,10 @@
 package plan
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/martsync/martsync"
+)
 
 // A demand is what is left of a stream's costs, parallel to the totals of the plan.
 type demand struct {
@@ -12,12 +16,15 @@ type demand struct {
 // limits, all of a stream's costs in the same proportion: half of its calls make half of its bytes. So each day either
 // everything is read, or for each stream that is not, one of the limits it needs is used up. A stream that waits
 // for one limit does not keep the others from using what is left of the rest.
-func (p *Plan) simulate() error {
+//
+// It tells how many days there are, and on which each stream is done; 0: it takes nothing.
+func (p *Plan) simulate(costs func(martsync.Estimate) []martsync.Cost) (days int, each []int, err error) {
+	each = make([]int, len(p.Streams))
 	var open []*demand
 	for i, s := range p.Streams {
 		d := &demand{left: make([]float64, len(p.Totals)), stream: i}
 		any := false
-		for _, c := range s.Costs {
+		for _, c := range costs(s.Estimate) {
 			t := p.total(c.Name)
 			d.left[t] += float64(c.Amount)
 			any = any || c.Amount > 0
@@ -29,7 +36,7 @@ func (p *Plan) simulate() error {
 	rest := make([]float64, len(p.Totals))
 	for day := 1; len(open) > 0; day++ {
 		if day > MostDays {
-			return refuse(errNever, "The estimate or a limit is wrong, or it is too much for this account.")
+			return 0, nil, refuse(errNever, "The estimate or a limit is wrong, or it is too much for this account.")
 		}
 		for t := range p.Totals {
 			rest[t] = float64(p.Totals[t].PerDay)
@@ -40,15 +47,14 @@ func (p *Plan) simulate() error {
 		still := open[:0]
 		for _, d := range open {
 			if d.take(p.Totals, rest) {
-				p.Streams[d.stream].Day = day
-				p.Days = day
+				each[d.stream], days = day, day
 				continue
 			}
 			still = append(still, d)
 		}
 		open = still
 	}
-	return nil
+	return days, each, nil
 }
 
 // take reads as much of a stream as the rest of the day allows, and reports whether that was all.

@@ -41,8 +41,10 @@ type Plan struct {
 	Rows    int64     `json:"rows"`              // of streams that could tell
 	Bytes   int64     `json:"bytes"`             // of streams that could tell
 	Days    int       `json:"days"`              // quota days until everything has been read; today is the first
+	Most    int       `json:"most_days"`         // the same if everything takes the most; 0: more than can be told
 	Decides string    `json:"decides,omitempty"` // the limit of which it takes most; "": none
 	Unknown []string  `json:"unknown,omitempty"` // streams that could tell neither rows nor bytes
+	Open    []string  `json:"open,omitempty"`    // streams that may take more than they could tell, those among them
 }
 
 // A Stream is the estimate of a stream, and the day on which it is done.
@@ -56,6 +58,7 @@ type Total struct {
 	Name   string `json:"name"`
 	Unit   string `json:"unit"`
 	Amount int64  `json:"amount"`
+	Most   int64  `json:"most"`    // what it may be, as far as estimates can be wrong; -1: nobody knows
 	PerDay int64  `json:"per_day"` // what the plan takes on each day; 0: there is no limit
 	First  int64  `json:"first"`   // what it can take on the first day; counts only where PerDay is set
 	Days   int    `json:"days"`    // it would take if nothing else counted; 0: there is no limit
@@ -79,11 +82,16 @@ func Make(sync string, at time.Time, estimates []martsync.Estimate, limits []Lim
 		if e.Rows < 0 && e.Bytes < 0 {
 			p.Unknown = append(p.Unknown, e.Stream)
 		}
+		if e.Open {
+			p.Open = append(p.Open, e.Stream)
+		}
 		for _, c := range e.Costs {
-			if c.Amount < 0 {
-				return nil, refuse(fmt.Errorf("%s takes %d %s", e.Stream, c.Amount, c.Unit), "")
+			if err := p.add(e.Stream, c, false); err != nil {
+				return nil, err
 			}
-			if err := p.add(c); err != nil {
+		}
+		for _, c := range most(e) {
+			if err := p.add(e.Stream, c, true); err != nil {
 				return nil, err
 			}
 		}
@@ -93,7 +101,7 @@ func Make(sync string, at time.Time, estimates []martsync.Estimate, limits []Lim
 			return nil, err
 		}
 	}
-	if err := p.simulate(); err != nil {
+	if err := p.finish(); err != nil {
 		return nil, err
 	}
 	slices.SortStableFunc(p.Totals, func(a, b Total) int { return cmp.Compare(b.part(), a.part()) })
@@ -107,18 +115,56 @@ func refuse(err error, hint string) error {
 	return &martsync.Error{Kind: martsync.Config, Op: "plan", Hint: hint, Err: err}
 }
 
+// most are the costs of a stream at most.
+func most(e martsync.Estimate) []martsync.Cost {
+	if e.Most == nil {
+		return e.Costs
+	}
+	return e.Most
+}
+
+// finish goes through the days: with what is likely, and with the most. What nobody knows may take any limit.
+func (p *Plan) finish() error {
+	days, each, err := p.simulate(func(e martsync.Estimate) []martsync.Cost { return e.Costs })
+	if err != nil {
+		return err
+	}
+	p.Days = days
+	for i := range p.Streams {
+		p.Streams[i].Day = each[i]
+	}
+	if len(p.Open) > 0 {
+		for i := range p.Totals {
+			p.Totals[i].Most = -1
+		}
+		return nil
+	}
+	p.Most, _, err = p.simulate(most)
+	if errors.Is(err, errNever) {
+		return nil // the likely way ends; this one does not
+	}
+	p.Most = max(p.Most, p.Days)
+	return err
+}
+
 // add counts a cost.
-func (p *Plan) add(c martsync.Cost) error {
+func (p *Plan) add(stream string, c martsync.Cost, most bool) error {
+	if c.Amount < 0 {
+		return refuse(fmt.Errorf("%s takes %d %s", stream, c.Amount, c.Unit), "")
+	}
 	i := slices.IndexFunc(p.Totals, func(t Total) bool { return t.Name == c.Name })
 	if i < 0 {
 		p.Totals = append(p.Totals, Total{Name: c.Name, Unit: c.Unit})
 		i = len(p.Totals) - 1
 	}
-	t := &p.Totals[i]
-	if t.Amount > math.MaxInt64-c.Amount {
+	sum := &p.Totals[i].Amount
+	if most {
+		sum = &p.Totals[i].Most
+	}
+	if *sum > math.MaxInt64-c.Amount {
 		return refuse(fmt.Errorf("%s: %w", c.Name, errNever), "")
 	}
-	t.Amount += c.Amount
+	*sum += c.Amount
 	return nil
 }
 

@@ -238,3 +238,45 @@ func TestSavings(t *testing.T) {
 		t.Errorf("savings: %v (-want +got):\n%s", err, diff)
 	}
 }
+
+// TestRange: what estimates may be wrong by is a range of days, and what nobody knows has no end.
+func TestRange(t *testing.T) {
+	wrong := reads("wrong", 10, 400)
+	wrong.Most = []martsync.Cost{{Name: "calls", Unit: "calls", Amount: 10}, {Name: "bytes", Unit: "bytes", Amount: 900}}
+	open := reads("open", 2, 0)
+	open.Open = true
+	never := reads("never", 1, 1)
+	never.Most = []martsync.Cost{{Name: "calls", Unit: "calls", Amount: math.MaxInt64 / 2}}
+	for _, tt := range []struct {
+		name       string
+		estimates  []martsync.Estimate
+		days, most int
+		bytes      int64 // at most
+		open       []string
+	}{
+		{"sure", []martsync.Estimate{reads("sure", 10, 400)}, 1, 1, 400, nil},
+		{"may be wrong", []martsync.Estimate{wrong}, 1, 3, 900, nil},
+		{"one of two may be wrong", []martsync.Estimate{wrong, reads("sure", 10, 400)}, 2, 4, 1300, nil},
+		{"nobody knows one", []martsync.Estimate{wrong, open}, 1, 0, -1, []string{"open"}},
+		{"the most never ends", []martsync.Estimate{never}, 1, 0, 1, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p, err := plan.Make("sync", at, tt.estimates, limits(1000, 400, 0), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var bytes int64
+			for _, x := range p.Totals {
+				if x.Name == "bytes" {
+					bytes = x.Most
+				}
+			}
+			if tt.name == "the most never ends" {
+				bytes = 1 // it tells none
+			}
+			if p.Days != tt.days || p.Most != tt.most || bytes != tt.bytes || !cmp.Equal(p.Open, tt.open) {
+				t.Errorf("got day %d to %d, %d bytes at most, open %v; want %d to %d, %d, %v", p.Days, p.Most, bytes, p.Open, tt.days, tt.most, tt.bytes, tt.open)
+			}
+		})
+	}
+}

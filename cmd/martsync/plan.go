@@ -32,9 +32,10 @@ func (a *app) planCommand() *cobra.Command {
 		Use:   "plan [NAME…]",
 		Short: "Says what a sync will take: calls, megabytes, days, money",
 		Long: `Says what the next sync will take of the vendor's daily limits, how many days that is, what it costs in
-money to run it, and what takes most. It reads a few pages and changes nothing at the vendor or the destination. With
---sample it also exports a few short ranges where the vendor counts nothing, at most about a hundredth of
-a day's exports, which takes some minutes.
+money to run it, and what takes most. It reads a few pages, a hundred calls at most for Marketo and fewer where the
+source may make few, and changes nothing at the vendor or the destination. What does not fit in is said to be
+unknown. With --sample it also exports a few short ranges where the vendor counts nothing, at most about a hundredth
+of a day's exports, which takes some minutes.
 
 What was planned is kept, unless flags say what to read: after the sync its summary and martsync runs show it
 beside what was used. docs/plan.md has the method and its error.`,

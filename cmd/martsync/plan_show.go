@@ -36,7 +36,7 @@ func (a *app) showPlan(r *planReport) error {
 		a.say("%s: this account does not have %s, or nobody can say how much there is.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Skipped, ", "))
 	}
 	if len(r.Unknown) > 0 {
-		a.say("%s: how much there is of %s is not known. The plan counts their calls only.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Unknown, ", "))
+		a.say("%s: how much there is of %s is not known. The plan counts the calls that they take at least.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Unknown, ", "))
 	}
 	if r.whatIf {
 		a.say("This plan is not kept: the flags say what it is about. martsync sync %s reads what the configuration says.", r.Sync)
@@ -123,22 +123,63 @@ func (a *app) showLimits(p *planning.Plan) error {
 				note = "what the source's limits allow it; the account has " + amountText(p.Limits[i].PerDay, x.Unit)
 			}
 		}
-		t.Add(x.Name, amountText(x.Amount, x.Unit), perDay, first, days, note)
+		t.Add(x.Name, neededText(x), perDay, first, days, note)
 	}
 	a.print("")
 	if err := t.WriteTo(a.out); err != nil {
 		return err
 	}
 	a.print("")
-	switch {
-	case len(p.Totals) == 0:
-		a.print("Nothing is to be read.")
-	case p.Days <= 1:
-		a.print("Everything can be read today, as far as the limits go.")
-	default:
-		a.print("Everything has been read on day %d, counting today as the first. What decides is the limit of %s.", p.Days, p.Decides)
+	for _, line := range conclusion(p) {
+		a.print("%s", line)
 	}
 	return nil
+}
+
+// neededText is what is needed of a limit: a range where the estimates may be wrong.
+func neededText(t planning.Total) string {
+	switch least := amountText(t.Amount, t.Unit); {
+	case t.Most < 0:
+		return "at least " + least
+	case t.Most > t.Amount && amountText(t.Most, t.Unit) != least:
+		return least + " – " + amountText(t.Most, t.Unit)
+	default:
+		return least
+	}
+}
+
+// conclusion says when everything has been read, and how sure that is.
+func conclusion(p *planning.Plan) (lines []string) {
+	what := "Everything"
+	if len(p.Open) > 0 {
+		what = "What could be estimated"
+	}
+	switch {
+	case len(p.Totals) == 0 && len(p.Open) == 0:
+		return []string{"Nothing is to be read."}
+	case p.Days <= 1:
+		lines = []string{what + " can be read today, as far as the limits go."}
+	default:
+		lines = []string{fmt.Sprintf("%s has been read on day %d, counting today as the first. What decides is the limit of %s.", what, p.Days, p.Decides)}
+	}
+	switch {
+	case len(p.Open) > 0:
+		lines = append(lines, fmt.Sprintf("It may take longer: nobody knows how much there is of %s.", someOf(p.Open)))
+	case p.Most > p.Days:
+		lines = append(lines, fmt.Sprintf("It may be day %d: the estimates may be too low.", p.Most))
+	case p.Most == 0 && p.Days > 0:
+		lines = append(lines, "It may take far longer: the estimates may be too low.")
+	}
+	return lines
+}
+
+// someOf names streams, the first of them only if they are many.
+func someOf(streams []string) string {
+	const most = 8
+	if len(streams) <= most {
+		return strings.Join(streams, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(streams[:most], ", "), len(streams)-most)
 }
 
 func amountText(n int64, unit string) string {

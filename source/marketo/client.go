@@ -386,6 +386,9 @@ func named(r request, err error) error {
 
 // admit counts the call and, now and then, asks the vendor how much of the day is left.
 func (c *client) admit(ctx context.Context, r request) error {
+	if err := takeCall(ctx); err != nil {
+		return err
+	}
 	if r.free {
 		c.meter.must()
 		return nil

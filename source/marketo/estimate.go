@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/martsync/martsync"
 )
@@ -19,31 +21,51 @@ type extent struct {
 	shares      []martsync.Share
 }
 
+// estimates is what the estimates of a source have found out and may still spend. They are made one after the other.
+type estimates struct {
+	mu           sync.Mutex
+	calls        *allowance // nil: none has been made
+	most, before int64      // of its calls; what had been spent when the first one was made
+
+	streams []martsync.Stream
+	looked  map[string]bool              // streams that an estimate was asked of
+	whole   map[string]martsync.Estimate // of streams that are read whole, whatever the range
+	sizes   map[string]*size             // of listings, by stream
+	leads   *leadSample
+	newest  int64                   // about the greatest id of a lead; 0: not looked for
+	hung    map[string]*hungRecords // by custom object
+	exports map[string]string       // which stream pays for exports that several need
+}
+
 // Estimate tells what reading a stream takes. The vendor counts nothing, so extents come from a few pages of the
-// log of activities spread over the range, from lookups of leads by ids spread over all ids, and from jumps into listings.
-// With sample the activities of a few short ranges are exported too, which takes minutes. What is left over for
-// streams that no other rule knows is the length that listings mostly have.
+// log of activities spread over the range, from lookups of leads by ids spread over all ids, from jumps into listings, and from
+// what a few leads, programs, lists and folders have. With sample the activities of a few short ranges are exported too, which
+// takes minutes. All estimates together take few calls, see mostCalls; a stream for which none are left is not known.
 func (s *source) Estimate(ctx context.Context, stream string, from martsync.Cursor, span martsync.Span, sample bool) (martsync.Estimate, error) {
-	streams, err := s.Streams(ctx)
-	if err != nil {
-		return martsync.Estimate{}, err
+	p := &s.estimates
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.streams == nil {
+		streams, err := s.Streams(ctx)
+		if err != nil {
+			return martsync.Estimate{}, err
+		}
+		p.streams, p.whole, p.sizes = streams, map[string]martsync.Estimate{}, map[string]*size{}
+		p.looked = map[string]bool{}
+		p.hung, p.exports = map[string]*hungRecords{}, map[string]string{}
 	}
-	i := slices.IndexFunc(streams, func(st martsync.Stream) bool { return st.Schema().Stream == stream })
+	i := slices.IndexFunc(p.streams, func(st martsync.Stream) bool { return st.Schema().Stream == stream })
 	if i < 0 {
 		return martsync.Estimate{}, fmt.Errorf("marketo: estimate %s: %w", stream, martsync.ErrUnsupported)
 	}
+	if e, known := p.whole[stream]; known && from == "" {
+		return e, nil
+	}
 	e := martsync.Estimate{Stream: stream}
-	switch st := streams[i].(type) {
-	case *rangeStream:
-		err = s.estimateRange(ctx, st, from, span, sample, &e)
-	case *assetStream:
-		err = s.estimateAsset(ctx, st, from, span, &e)
-	case *campaignStream:
-		err = s.estimateCampaigns(ctx, st, &e)
-	case *memberStream:
-		err = s.estimateMembers(ctx, st, from, &e)
-	default:
-		assumeListing(&e)
+	always, err := s.estimate(s.allow(stream, sample).allowed(ctx), p.streams[i], from, span, sample, &e)
+	if spentUp(err) && ctx.Err() == nil {
+		unknownAsSpent(&e, leastCalls(p.streams[i]))
+		return e, nil
 	}
 	if err != nil {
 		if martsync.KindOf(err) == martsync.Unavailable {
@@ -51,7 +73,47 @@ func (s *source) Estimate(ctx context.Context, stream string, from martsync.Curs
 		}
 		return e, err
 	}
+	if always && from == "" {
+		p.whole[stream] = e
+	}
 	return e, nil
+}
+
+// estimate tells also whether the estimate holds for every range.
+func (s *source) estimate(ctx context.Context, stream martsync.Stream, from martsync.Cursor, span martsync.Span, sample bool, e *martsync.Estimate) (always bool, err error) {
+	switch st := stream.(type) {
+	case *rangeStream:
+		return false, s.estimateRange(ctx, st, from, span, sample, e)
+	case *customStream:
+		return false, s.estimateRange(ctx, st.rangeStream, from, span, sample, e)
+	case *assetStream:
+		return true, s.estimateAsset(ctx, st, from, span, e)
+	case *campaignStream:
+		return true, s.estimateCampaigns(ctx, e)
+	case *memberStream:
+		return true, s.estimateMembers(ctx, st, from, e)
+	case *programMembers:
+		return true, s.estimateProgramMembers(ctx, st, e)
+	case *keyedStream:
+		return true, s.estimateKeyed(ctx, st, e)
+	case *tokenStream:
+		return true, s.estimateTokens(ctx, e)
+	case *listingStream:
+		return true, s.estimateListing(ctx, st, e)
+	case *absentStream:
+		return true, st.err
+	}
+	unknown(e, 1, "nothing tells how much there is")
+	return true, nil
+}
+
+// leastCalls is what reading a stream takes that has nothing.
+func leastCalls(stream martsync.Stream) float64 {
+	switch stream.(type) {
+	case *rangeStream, *customStream, *keyedStream, *programMembers:
+		return jobCalls
+	}
+	return 2
 }
 
 // Allowances are what the configuration lets the source take a day.
@@ -114,15 +176,6 @@ func whole(x float64) int64 {
 	return int64(min(x+0.999, 1e18))
 }
 
-// assumedPages is how long a listing is taken to be that nobody has looked at.
-const assumedPages = 10
-
-func assumeListing(e *martsync.Estimate) {
-	e.Rows, e.Bytes, e.Basis = -1, -1, martsync.Assumed
-	e.Detail = fmt.Sprintf("not looked at: taken for a listing of %d pages", assumedPages)
-	e.Costs = costs(assumedPages, 0, 0)
-}
-
 // estimateRange goes through the parts of a stream as its next run would, and asks how much there is in the range of each.
 func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsync.Cursor, span martsync.Span, sample bool, e *martsync.Estimate) error {
 	r := &run{rangeStream: st, span: span, yield: func(martsync.Batch, error) bool { return true }}
@@ -154,6 +207,10 @@ func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsy
 			continue
 		}
 		w := window{From: p.At, To: r.limit()}
+		if i > 0 && w.length() <= shortRange {
+			calls += walkCalls // a few pages of what is gone
+			continue
+		}
 		if err := r.choose(ctx, spec, p); err != nil {
 			return err
 		}
@@ -178,11 +235,17 @@ func (s *source) estimateRange(ctx context.Context, st *rangeStream, from martsy
 		if i == 0 { // the rows of a stream are those of its first part; the others tell what is gone
 			e.From, e.To = w.From.time(), w.To.time()
 			e.Rows, e.Bytes, e.Basis, e.Detail, e.Shares = whole(x.rows), whole(x.bytes), x.basis, x.detail, x.shares
+			e.Open = x.rows < 0
 		}
 	}
 	e.Costs = costs(calls, bytes, jobs)
+	if e.Basis == martsync.Sampled {
+		mayErr(e)
+	}
 	if jobs > 0 {
-		return s.learnExported(ctx)
+		if err := s.learnExported(ctx); err != nil && !spentUp(err) {
+			return err
+		}
 	}
 	return nil
 }
@@ -203,6 +266,12 @@ func (s *source) extent(ctx context.Context, st *rangeStream, spec *partSpec, p 
 		}, nil
 	case spec.object == leadObject:
 		return s.leadExtent(ctx, st, p.filterNext(), w, sample)
+	case spec.object != nil && strings.HasPrefix(spec.object.dir, "customobjects/"):
+		x, err := s.customExtent(ctx, spec, w)
+		if err != nil || x.rows >= 0 || !sample {
+			return x, err
+		}
+		return s.exportExtent(ctx, st, spec, w, nil)
 	case spec.pages == nil && sample:
 		return s.exportExtent(ctx, st, spec, w, nil)
 	case spec.pages == nil:

@@ -21,29 +21,115 @@ const (
 	idsBelow               = leadPage / 4
 )
 
-// leadExtent looks up leads by ids spread over all that there can be. How many exist tells how many leads there are, what
-// they hold how large their rows in a file are, and when they were updated how many fall into the range.
-func (s *source) leadExtent(ctx context.Context, st *rangeStream, by string, w window, sample bool) (extent, error) {
-	least, greatest, err := s.leadIDs(ctx, w, sample)
-	if err != nil {
-		return extent{}, err
+// A leadSample is some leads, chosen by ids spread over all.
+type leadSample struct {
+	leads        []sampledLead
+	asked, found int
+	all          bool // every id was asked for
+	greatest     int64
+}
+
+// A sampledLead is a lead that stands for so many.
+type sampledLead struct {
+	raw   json.RawMessage
+	times float64
+}
+
+// field is a value of the lead, "" if it has none.
+func (l *sampledLead) field(name string) string {
+	var lead map[string]json.RawMessage
+	if json.Unmarshal(l.raw, &lead) != nil {
+		return ""
 	}
-	if greatest == 0 {
-		return extent{rows: -1, bytes: -1, basis: martsync.Assumed, detail: "the log names no lead, so their number is not known"}, nil
+	for k, v := range lead {
+		if strings.EqualFold(k, name) && string(v) != "null" {
+			return bare(v)
+		}
+	}
+	return ""
+}
+
+// total is about how many leads there are.
+func (l *leadSample) total() (n float64) {
+	for i := range l.leads {
+		n += l.leads[i].times
+	}
+	return n
+}
+
+// some are at most n of the leads, which stand for all.
+func (l *leadSample) some(n int) []sampledLead {
+	if len(l.leads) <= n {
+		return l.leads
+	}
+	few := make([]sampledLead, 0, n)
+	part := 0.0
+	for i := range n {
+		few = append(few, l.leads[i*len(l.leads)/n])
+		part += few[i].times
+	}
+	for i := range few {
+		few[i].times *= l.total() / part
+	}
+	return few
+}
+
+// sampleLeads looks up leads by ids spread over all that there can be, once for all estimates. It is nil where the log
+// names no lead.
+func (s *source) sampleLeads(ctx context.Context, w window, sample bool) (*leadSample, error) {
+	if s.estimates.leads != nil {
+		return s.estimates.leads, nil
+	}
+	least, greatest, err := s.leadIDs(ctx, w, sample)
+	if err != nil || greatest == 0 {
+		return nil, err
+	}
+	all, err := s.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := s.wantedFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var fields []string
+	for _, f := range all { // those that are wanted, and those that lead to something
+		leads := slices.ContainsFunc(keyedObjects, func(t *keyed) bool { return t.lead == f.Name })
+		if leads || f.Name == byCreation || f.Name == byUpdate || slices.ContainsFunc(wanted, func(w field) bool { return w.Name == f.Name }) {
+			fields = append(fields, f.Name)
+		}
 	}
 	among := idsAmong
 	if sample {
 		among = idsAmongMore
 	}
-	c := &leadCount{all: true, by: by, fields: st.parts[0].fields, w: w, bytes: make([]float64, len(st.parts[0].fields))}
-	if err := s.lookUpSpread(ctx, c, 1, least-1, idsBelow); err != nil {
+	l := &leadSample{all: true, greatest: greatest}
+	if err := s.lookUpSpread(ctx, l, fields, 1, least-1, idsBelow); err != nil {
+		return nil, err
+	}
+	if err := s.lookUpSpread(ctx, l, fields, least, greatest, among); err != nil {
+		return nil, err
+	}
+	s.estimates.leads = l
+	return l, nil
+}
+
+// leadExtent finds how many leads fall into a range. How many ids exist tells how many leads there are, what they hold how
+// large their rows in a file are, and when they were updated how many are of the range.
+func (s *source) leadExtent(ctx context.Context, st *rangeStream, by string, w window, sample bool) (extent, error) {
+	l, err := s.sampleLeads(ctx, w, sample)
+	if err != nil {
 		return extent{}, err
 	}
-	if err := s.lookUpSpread(ctx, c, least, greatest, among); err != nil {
-		return extent{}, err
+	if l == nil {
+		return extent{rows: -1, bytes: -1, basis: martsync.Assumed, detail: "the log names no lead, so their number is not known"}, nil
 	}
-	x := extent{rows: c.rows, basis: martsync.Sampled, detail: fmt.Sprintf("%d of %d ids that were looked up exist", c.found, c.asked)}
-	if c.all {
+	c := &leadCount{by: by, fields: st.parts[0].fields, w: w, bytes: make([]float64, len(st.parts[0].fields))}
+	for i := range l.leads {
+		c.take(l.leads[i].raw, l.leads[i].times)
+	}
+	x := extent{rows: c.rows, basis: martsync.Sampled, detail: fmt.Sprintf("%d of %d ids that were looked up exist", l.found, l.asked)}
+	if l.all {
 		x.basis = martsync.Counted
 	}
 	var shares []martsync.Share
@@ -115,20 +201,18 @@ func (s *source) newestLeads(ctx context.Context, before second) (first, greates
 // newLead is the type of the activity that each lead begins with. Marketo REST API, Activities.
 const newLead = 12
 
-// A leadCount is what lookups have found.
+// A leadCount is what of a sample falls into a range.
 type leadCount struct {
 	fields []string
 	by     string // the date that decides
 	w      window
 
-	asked, found int
-	all          bool // every id was asked for
-	rows         float64
-	bytes        []float64 // of each field, with the comma behind it
+	rows  float64
+	bytes []float64 // of each field, with the comma behind it
 }
 
 // lookUpSpread asks for n ids spread evenly over the range, and takes those that exist for all of it.
-func (s *source) lookUpSpread(ctx context.Context, c *leadCount, from, to int64, n int) error {
+func (s *source) lookUpSpread(ctx context.Context, l *leadSample, fields []string, from, to int64, n int) error {
 	size := to - from + 1
 	if size <= 0 {
 		return nil
@@ -139,7 +223,7 @@ func (s *source) lookUpSpread(ctx context.Context, c *leadCount, from, to int64,
 			ids = append(ids, id)
 		}
 	} else {
-		c.all = false
+		l.all = false
 		const golden = 0.6180339887498949 // a shift within each step: ids may have a pattern
 		for i := range n {
 			_, shift := math.Modf(float64(i) * golden)
@@ -148,17 +232,18 @@ func (s *source) lookUpSpread(ctx context.Context, c *leadCount, from, to int64,
 		ids = slices.Compact(ids)
 	}
 	times := float64(size) / float64(len(ids))
-	c.asked += len(ids)
+	l.asked += len(ids)
 	for part := range slices.Chunk(ids, leadPage) {
 		r := request{op: "look up leads", path: "/rest/v1/leads.json", query: url.Values{
-			"filterType": {"id"}, "filterValues": {join(part)}, "fields": {strings.Join(c.fields, ",")},
+			"filterType": {"id"}, "filterValues": {join(part)}, "fields": {strings.Join(fields, ",")},
 		}}
 		for env, err := range s.client.tokenPages(ctx, r) {
 			if err != nil {
 				return err
 			}
 			for _, raw := range env.Result {
-				c.take(raw, times)
+				l.found++
+				l.leads = append(l.leads, sampledLead{slices.Clone(raw), times})
 			}
 		}
 	}
@@ -171,7 +256,6 @@ func (c *leadCount) take(raw json.RawMessage, times float64) {
 	if json.Unmarshal(raw, &lead) != nil {
 		return
 	}
-	c.found++
 	if at, ok := parseSecond(bare(lead[c.by])); ok && (at < c.w.From || at >= c.w.To) {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -32,36 +33,15 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 		bounds = url.Values{"earliestUpdatedAt": {wireTime(start)}, "latestUpdatedAt": {wireTime(until)}}
 		e.From, e.To = start, until
 	}
-	first, err := st.page(ctx, 0, bounds)
+	z, err := s.sizeOf(ctx, st.schema.Stream, bounds != nil, func(ctx context.Context, i int) (*envelope, error) {
+		return st.page(ctx, i*assetPage, bounds)
+	})
 	if err != nil {
 		return err
 	}
-	pages, last := min(len(first.Result), 1), 0
-	if len(first.Result) == assetPage {
-		sizes := map[int]int{}
-		if pages, err = lastPage(func(i int) (bool, error) {
-			env, err := st.page(ctx, i*assetPage, bounds)
-			if err == nil {
-				sizes[i] = len(env.Result)
-			}
-			return sizes[i] > 0, err
-		}); err != nil {
-			return err
-		}
-		last = sizes[pages-1]
-	}
-	e.Basis, e.Rows, e.Bytes = martsync.Counted, int64(len(first.Result)), first.Bytes
-	e.Detail = "listed"
-	if pages > 1 {
-		e.Rows = int64(assetPage*(pages-1) + last)
-		e.Bytes = first.Bytes * e.Rows / assetPage
-		e.Detail = fmt.Sprintf("the listing has %d pages", pages)
-	}
-	walks := 1.0
-	if pages > 1 {
-		walks = 2 // see assetStream
-	}
-	calls := walks * float64(pages+1)
+	e.Basis, e.Rows, e.Bytes, e.Detail, e.Open = martsync.Counted, z.rows, z.bytes, z.detail(), z.open
+	pages := z.pages
+	calls := walksOf(pages) // see assetStream
 	if st.asset.detailed() {
 		// Each record comes again by a read of its own, with what the listing lacks.
 		reads := min(e.Rows, int64(s.cfg.Assets.ProgramReads))
@@ -76,17 +56,114 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 	return nil
 }
 
+// A size is how long a listing is that pages by position.
+type size struct {
+	rows, bytes int64
+	pages       int               // with records
+	open        bool              // there are more
+	seen        []json.RawMessage // what its pages had that were looked at
+}
+
+func (z *size) detail() string {
+	switch {
+	case z.open:
+		return fmt.Sprintf("the listing has more than %d pages; then %s", z.pages, errAllowance)
+	case z.pages > 1:
+		return fmt.Sprintf("the listing has %d pages", z.pages)
+	}
+	return "listed"
+}
+
+// ids are those of the records that were seen, in rising order.
+func (z *size) ids() []int64 {
+	seen := map[int64]bool{}
+	for _, raw := range z.seen {
+		if id, err := recordID(raw); err == nil {
+			seen[id] = true
+		}
+	}
+	return sortedKeys(seen)
+}
+
+// sizeOf finds out once how long a listing is: by its first page, and if that is full by jumps.
+func (s *source) sizeOf(ctx context.Context, stream string, ranged bool, page func(ctx context.Context, i int) (*envelope, error)) (*size, error) {
+	if z := s.estimates.sizes[stream]; z != nil && !ranged {
+		return z, nil
+	}
+	first, err := page(ctx, 0)
+	if nothing(err) {
+		first, err = &envelope{Success: true}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	z := &size{rows: int64(len(first.Result)), bytes: first.Bytes, pages: min(len(first.Result), 1), seen: first.Result}
+	if len(first.Result) == assetPage {
+		last := 0
+		z.pages, err = lastPage(func(i int) (bool, error) {
+			env, err := page(ctx, i)
+			if nothing(err) {
+				return false, nil
+			}
+			// An endpoint that does not page answers each question alike.
+			if err != nil || sameResult(first, env) {
+				return false, err
+			}
+			if n := len(env.Result); n > 0 {
+				z.seen, last = append(z.seen, env.Result...), n
+			}
+			return len(env.Result) > 0, nil
+		})
+		if z.open = spentUp(err); err != nil && !z.open {
+			return nil, err
+		}
+		if z.rows = assetPage * int64(z.pages); !z.open && z.pages > 1 {
+			z.rows += int64(last - assetPage)
+		}
+		z.bytes = first.Bytes * z.rows / assetPage
+	}
+	if !ranged {
+		s.estimates.sizes[stream] = z
+	}
+	return z, nil
+}
+
+// assetSize is how many assets of a kind there are.
+func (s *source) assetSize(ctx context.Context, stream string) (*size, error) {
+	st := newAssetStream(s, &assets[slices.IndexFunc(assets[:], func(a asset) bool { return a.stream == stream })])
+	return s.sizeOf(ctx, stream, false, func(ctx context.Context, i int) (*envelope, error) { return st.page(ctx, i*assetPage, nil) })
+}
+
+// pathSize is how long a listing of the asset API is.
+func (s *source) pathSize(ctx context.Context, stream, path string, q url.Values) (*size, error) {
+	return s.sizeOf(ctx, stream, false, func(ctx context.Context, i int) (*envelope, error) {
+		query := url.Values{"offset": {strconv.Itoa(i * assetPage)}, "maxReturn": {strconv.Itoa(assetPage)}}
+		for k, v := range q {
+			query[k] = v
+		}
+		return s.client.do(ctx, request{op: "list " + words(stream), path: path, query: query, optional: true})
+	})
+}
+
+// walksOf is how many calls it takes to walk through a listing of so many pages until nothing is new.
+func walksOf(pages int) float64 {
+	if pages > 1 {
+		return 2 * float64(pages+1)
+	}
+	return float64(pages + 1)
+}
+
 // detailSize is how large the answer to a read by id is, as a part of what a listing says of the record: it has an
 // envelope of its own, tags and costs.
 const detailSize = 1.6
 
-// lastPage finds how many pages a listing has that has at least one.
+// lastPage finds how many pages a listing has that has at least one. With an error it tells how many it has at least.
 func lastPage(has func(page int) (bool, error)) (int, error) {
 	low, high := 0, 1 // low has records
 	for {
 		ok, err := has(high)
 		if err != nil {
-			return 0, err
+			return low + 1, err
 		}
 		if !ok {
 			break
@@ -97,7 +174,7 @@ func lastPage(has func(page int) (bool, error)) (int, error) {
 		middle := low + (high-low)/2
 		ok, err := has(middle)
 		if err != nil {
-			return 0, err
+			return low + 1, err
 		}
 		if ok {
 			low = middle
@@ -108,10 +185,7 @@ func lastPage(has func(page int) (bool, error)) (int, error) {
 	return low + 1, nil
 }
 
-// peekPages is how many pages of a listing are read that can only be read from its beginning.
-const peekPages = 5
-
-// A peek is the beginning of a listing that pages by token.
+// A peek is the first page of a listing that pages by token.
 type peek struct {
 	ids   []int64
 	names []string
@@ -120,7 +194,7 @@ type peek struct {
 	more  bool
 }
 
-func (s *source) peek(ctx context.Context, r request, most int) (p peek, err error) {
+func (s *source) peek(ctx context.Context, r request) (p peek, err error) {
 	for env, err := range s.client.tokenPages(ctx, r) {
 		if err != nil {
 			return p, err
@@ -138,29 +212,26 @@ func (s *source) peek(ctx context.Context, r request, most int) (p peek, err err
 			_ = json.Unmarshal(raw, &l) // a name that is no text is none
 			p.ids, p.names = append(p.ids, id), append(p.names, l.Name)
 		}
-		if env.NextPageToken != "" && p.pages >= most {
-			p.more = true
-			break
-		}
+		p.more = env.NextPageToken != ""
+		return p, nil
 	}
 	return p, nil
 }
 
 // estimateCampaigns reads the beginning of the listing. Where that is not all, the smart campaigns, whose listing can
 // be jumped into, tell how many there are about.
-func (s *source) estimateCampaigns(ctx context.Context, _ *campaignStream, e *martsync.Estimate) error {
-	p, err := s.peek(ctx, request{op: "list campaigns", path: campaignPath, optional: true}, peekPages)
+func (s *source) estimateCampaigns(ctx context.Context, e *martsync.Estimate) error {
+	p, err := s.peek(ctx, request{op: "list campaigns", path: campaignPath, optional: true})
 	if err != nil {
 		return err
 	}
 	e.Rows, e.Bytes, e.Basis, e.Detail = int64(len(p.ids)), p.bytes, martsync.Counted, "listed"
 	if p.more {
-		i := slices.IndexFunc(assets[:], func(a asset) bool { return a.stream == "smart_campaigns" })
-		var like martsync.Estimate
-		if err := s.estimateAsset(ctx, newAssetStream(s, &assets[i]), "", martsync.Span{}, &like); err != nil {
+		like, err := s.assetSize(ctx, "smart_campaigns")
+		if err != nil {
 			return err
 		}
-		e.Rows = max(like.Rows, e.Rows)
+		e.Rows, e.Open = max(like.rows, e.Rows), like.open
 		e.Bytes = p.bytes * e.Rows / max(int64(len(p.ids)), 1)
 		e.Basis, e.Detail = martsync.Sampled, fmt.Sprintf("%d listed; taken to be as many as smart campaigns", len(p.ids))
 	}
@@ -168,15 +239,23 @@ func (s *source) estimateCampaigns(ctx context.Context, _ *campaignStream, e *ma
 	return nil
 }
 
-// Of how many lists the members are looked at, and how many pages of each.
-const peekLists, peekListPages = 8, 3
+// peekLists is of how many lists the members are looked at, a page of each.
+const peekLists = 4
 
 // newestLead is about the greatest id of a lead; 0: not known.
 func (s *source) newestLead(ctx context.Context) (int64, error) {
+	p := &s.estimates
+	if p.leads != nil {
+		return p.leads.greatest, nil
+	}
+	if p.newest != 0 {
+		return p.newest, nil
+	}
 	_, id, err := s.newestLeads(ctx, secondOf(s.now()))
 	if martsync.KindOf(err) == martsync.Unavailable && err != nil {
 		return 0, nil //nolint:nilerr // a role may read lists and not the log
 	}
+	p.newest = id
 	return id, err
 }
 
@@ -207,18 +286,17 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 			return nil
 		}
 	}
-	p, err := s.peek(ctx, request{op: "list static lists", path: listsPath, optional: true}, peekPages)
+	p, err := s.peek(ctx, request{op: "list static lists", path: listsPath, optional: true})
 	if err != nil {
 		return err
 	}
 	lists := int64(len(p.ids))
 	if p.more {
-		i := slices.IndexFunc(assets[:], func(a asset) bool { return a.stream == "static_lists" })
-		var like martsync.Estimate
-		if err := s.estimateAsset(ctx, newAssetStream(s, &assets[i]), "", martsync.Span{}, &like); err != nil {
+		like, err := s.assetSize(ctx, "static_lists")
+		if err != nil {
 			return err
 		}
-		lists = max(lists, like.Rows)
+		lists, e.Open = max(lists, like.rows), like.open
 	}
 	var wanted []int64
 	for i, id := range p.ids {
@@ -230,19 +308,24 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 	slices.Sort(wanted)
 	n := min(len(wanted), peekLists)
 	var members, pages, bytes float64
-	cut, newest := 0, int64(-1)
+	cut, newest, looked := 0, int64(-1), 0
 	for i := range n {
 		id := wanted[(2*i+1)*len(wanted)/(2*n)]
 		m, err := s.peek(ctx, request{
 			op: fmt.Sprintf("list members of list %d", id), path: fmt.Sprintf("/rest/v1/lists/%d/leads.json", id),
 			query: url.Values{"fields": {"id"}}, optional: true,
-		}, peekListPages)
+		})
 		if isCode(err, "1013") {
-			continue // deleted since it was listed
+			looked++ // deleted since it was listed
+			continue
+		}
+		if spentUp(err) && looked > 0 {
+			break
 		}
 		if err != nil {
 			return err
 		}
+		looked++
 		times := 1.0
 		if m.more {
 			if cut++; newest < 0 {
@@ -252,17 +335,20 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 			}
 			times = m.whole(newest)
 		}
-		members, pages, bytes = members+float64(len(m.ids))*times, pages+float64(m.pages)*times, bytes+float64(m.bytes)*times
+		members, pages, bytes = members+float64(len(m.ids))*times, pages+math.Ceil(float64(m.pages)*times), bytes+float64(m.bytes)*times
 	}
-	each := float64(lists) * float64(len(wanted)) / float64(max(len(p.ids), 1)) / float64(max(n, 1))
+	each := float64(lists) * float64(len(wanted)) / float64(max(len(p.ids), 1)) / float64(max(looked, 1))
 	e.Rows, e.Bytes = whole(members*each), whole(bytes*each)
-	e.Basis, e.Detail = martsync.Sampled, fmt.Sprintf("%d of %d lists looked at", n, lists)
+	e.Basis, e.Detail = martsync.Sampled, fmt.Sprintf("%d of %d lists looked at", looked, lists)
 	switch {
 	case cut > 0:
-		e.Detail += fmt.Sprintf("; %d of them only up to %d members, the ids of which tell how many there are about", cut, peekListPages*leadPage)
-	case n == int(lists):
+		e.Detail += fmt.Sprintf("; %d of them only up to %d members, the ids of which tell how many there are about", cut, leadPage)
+	case looked == int(lists):
 		e.Basis = martsync.Counted
 	}
 	e.Costs = costs(float64((lists+leadPage-1)/leadPage)+pages*each, 0, 0)
+	if e.Basis == martsync.Sampled {
+		mayErr(e)
+	}
 	return nil
 }

@@ -21,8 +21,8 @@ import (
 const (
 	// logCalls is about how many calls looking into the log may take, with sample and without, and logPlaces at how
 	// many places at least and at most it is looked into.
-	logCalls, logCallsMore, logCallsFew = 60, 240, 24
-	logPlacesLeast, logPlacesMost       = 4, 60
+	logCalls, logCallsMore, logCallsFew = 60, 240, 4
+	logPlacesLeast, logPlacesMost       = 3, 60
 
 	// shortRange is how long a range is at most that is looked into less often.
 	shortRange = 3 * 24 * time.Hour
@@ -41,6 +41,9 @@ type logSamples struct {
 // A logSample is what a range of the log is made of, by what a few places show.
 type logSample struct {
 	w         window
+	path      string
+	asked     []int   // types
+	latest    float64 // rows, if all of it were as its latest part
 	points    int
 	seen      int64 // activities looked at
 	rows      float64
@@ -68,45 +71,120 @@ func (s *source) sampleLog(ctx context.Context, path string, types []int, w wind
 	defer s.logs.mu.Unlock()
 	budget := logCalls
 	switch {
-	case len(types) == 1: // it is one of many, and mostly rare
+	case len(types) <= 1: // it is one of many, and mostly rare
 		budget = logCallsFew
 	case more:
 		budget = logCallsMore
 	case w.length() <= shortRange:
 		budget = logCalls / 3
 	}
-	key := fmt.Sprint(path, types, w.From/3600, w.To/3600, budget)
+	key := fmt.Sprint(path, types, w.From/3600, w.To/3600, more)
 	if l := s.logs.known[key]; l != nil {
 		return l, nil
 	}
-	l := &logSample{w: w, whole: true, types: map[int64]*typeCount{}, fields: map[string]float64{}}
-	n := min(max(budget/(1+loops(types)), logPlacesLeast), logPlacesMost)
+	if l := s.partOfLog(path, types, w, more); l != nil {
+		return l, nil
+	}
+	budget = min(budget, s.logShare(ctx))
+	l := &logSample{w: w, path: path, asked: types, whole: true, types: map[int64]*typeCount{}, fields: map[string]float64{}}
+	each := 1 + loops(types)
+	n := min(max(budget*2/3/each, min(logPlacesLeast, budget/each)), logPlacesMost)
 	n = max(1, min(n, int(w.length()/time.Hour)))
+	bursts := max(0, budget-n*each)
 	l.points = n
 	step := w.length() / time.Duration(n)
 	var looks []*look
+	parts := 0
 	for i := range n {
 		stratum := window{From: w.From.add(time.Duration(i) * step), To: w.From.add(time.Duration(i+1) * step)}
 		if i == n-1 {
 			stratum.To = w.To
 		}
 		found, err := s.lookInto(ctx, path, types, stratum, i)
+		if spentUp(err) && parts > 0 {
+			break // fewer places will have to do
+		}
 		if err != nil {
 			return nil, err
 		}
-		looks = append(looks, found...)
+		looks, parts = append(looks, found...), parts+1
 	}
-	if err := s.leaveBursts(ctx, path, looks, loops(types)); err != nil {
+	if err := s.leaveBursts(ctx, path, looks, loops(types), bursts); err != nil && !spentUp(err) {
 		return nil, err
 	}
 	for _, k := range looks {
+		k.part.To = k.part.From.add(k.part.length() * time.Duration(n) / time.Duration(parts)) // places that were not looked into
 		l.add(k)
+		if k.part.To >= w.To || k.part.From == looks[len(looks)-1].part.From {
+			l.latest += float64(k.found) * k.times() * float64(parts)
+		}
+	}
+	if parts < n {
+		l.whole, l.points = false, parts
 	}
 	if s.logs.known == nil {
 		s.logs.known = map[string]*logSample{}
 	}
 	s.logs.known[key] = l
 	return l, nil
+}
+
+// othersCalls are left to other estimates, where everything is estimated within estimateCalls.
+const othersCalls = 66
+
+// logShare is how many calls of an allowance one look into the log may take: others need some, too.
+func (s *source) logShare(ctx context.Context) int {
+	a, ok := ctx.Value(allowanceKey{}).(*allowance)
+	if !ok {
+		return logCallsMore
+	}
+	left := int(a.left.Load())
+	return max(left-othersCalls, left/4, 1)
+}
+
+// partOfLog makes a sample of one that is known: of some of its types, or of the end of its range, which a regular sync reads.
+// For that the latest part of it counts if it is denser than the rest.
+func (s *source) partOfLog(path string, types []int, w window, more bool) *logSample {
+	for _, l := range s.logs.known {
+		if more || l.path != path || l.whole || w.From < l.w.From-3600 || w.To > l.w.To+3600 {
+			continue
+		}
+		short := w.length() <= shortRange && w.To > l.w.To-3600
+		if slices.ContainsFunc(types, func(t int) bool { return !slices.Contains(l.asked, t) }) || !short && w.length() < l.w.length()-time.Hour {
+			continue
+		}
+		ratio := w.length().Seconds() / max(l.w.length().Seconds(), 1)
+		if short && l.rows > 0 {
+			ratio *= max(1, l.latest/l.rows)
+		}
+		return l.part(types, w, ratio)
+	}
+	return nil
+}
+
+// part takes so much of a sample, and only these types.
+func (l *logSample) part(types []int, w window, ratio float64) *logSample {
+	x := &logSample{
+		w: w, path: l.path, asked: types, points: l.points, leads: l.leads,
+		types: map[int64]*typeCount{}, fields: map[string]float64{},
+	}
+	var rows float64
+	for kind, t := range l.types {
+		if types == nil || slices.Contains(types, int(kind)) {
+			x.types[kind] = &typeCount{t.rows * ratio, t.bytes * ratio}
+			rows += t.rows
+		}
+	}
+	share := ratio
+	if l.rows > 0 {
+		share *= rows / l.rows
+	}
+	x.rows, x.latest, x.seen = rows*ratio, l.latest*share, int64(float64(l.seen)*share/ratio)
+	x.calls, x.pageBytes = l.calls*ratio*float64(loops(types))/float64(loops(l.asked)), l.pageBytes*share
+	for f, n := range l.fields {
+		x.fields[f] = n * share
+	}
+	return x
 }
 
 // lookInto looks at one place in a part of the range, once for every ten types. The place is not the same in each part, or all would fall
@@ -213,7 +291,7 @@ const (
 
 // leaveBursts reads on at places that are much denser than most. A page that lies in a burst covers a second or two, and
 // would stand for a day of it.
-func (s *source) leaveBursts(ctx context.Context, path string, looks []*look, loops int) error {
+func (s *source) leaveBursts(ctx context.Context, path string, looks []*look, loops, most int) error {
 	calls := 0
 	for loop := range loops {
 		var rates []float64
@@ -225,7 +303,7 @@ func (s *source) leaveBursts(ctx context.Context, path string, looks []*look, lo
 		slices.Sort(rates)
 		usual := rates[len(rates)/2]
 		for _, k := range looks {
-			for k.loop == loop && !k.whole() && k.pages < burstPages && calls < burstCalls &&
+			for k.loop == loop && !k.whole() && k.pages < burstPages && calls < min(burstCalls, most) &&
 				float64(k.found)*k.times()/max(k.part.length().Seconds(), 1) > burst*usual {
 				calls++
 				if err := s.readOn(ctx, path, k); err != nil {

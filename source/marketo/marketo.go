@@ -57,10 +57,11 @@ type source struct {
 
 	deletions sharedWalk // of the log of deleted leads
 
-	logs     logSamples // of estimates
-	objects  descriptions
-	objectMu sync.Mutex
-	customs  cached.Value[[]string] // API names of custom objects
+	estimates estimates
+	logs      logSamples // of estimates
+	objects   descriptions
+	objectMu  sync.Mutex
+	customs   cached.Value[[]string] // API names of custom objects
 }
 
 // Account names the subscription by its Munchkin id.
