@@ -39,6 +39,7 @@ func TestECS(t *testing.T) {
 	program := builtLite(t)
 	for _, environment := range []string{"dev", "prod"} {
 		t.Run(environment, func(t *testing.T) {
+			byDay(t, environment == "prod")
 			t.Parallel()
 			server := s3test.New(t)
 			stack := "martsync-" + environment

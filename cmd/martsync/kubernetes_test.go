@@ -64,6 +64,7 @@ func TestKubernetes(t *testing.T) {
 		}
 	})
 	t.Run("volume", func(t *testing.T) {
+		byDay(t, false)
 		t.Parallel()
 		c := newCluster(t, "volume", program)
 		c.copyAccounts(1, func() files.Config { return files.Config{Path: c.claim(c.cronJobs[0].claim(), "lake")} })

@@ -39,6 +39,7 @@ func TestLambda(t *testing.T) {
 	program := builtLite(t)
 	for _, simulator := range connectors.Simulators() {
 		t.Run(simulator.Name, func(t *testing.T) {
+			byDay(t, simulator.Name == "pardot") // TestLambdaMachines has the other one
 			t.Parallel()
 			f := newLambdaFunction(t, program, simulator)
 			f.run("first", 6)

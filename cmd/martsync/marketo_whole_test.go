@@ -139,6 +139,9 @@ func TestEverythingOfMarketoEqualsTheAccount(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "DuckDB" {
+				long(t)
+			}
 			t.Parallel()
 			simulator := connectors.Simulators()[slices.IndexFunc(connectors.Simulators(), func(s simulate.Simulator) bool { return s.Name == "marketo" })]
 			account, clock, _, env := simulated(t, simulator)

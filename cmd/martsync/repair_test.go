@@ -29,6 +29,9 @@ func TestRepairMissingLeads(t *testing.T) {
 		"latest":    {"type": "files", "path": "lake", "mode": "latest"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "duckdb" && name != "parquet" {
+				long(t)
+			}
 			t.Parallel()
 			clock := simulate.NewClock(demoStart)
 			simulator := connectors.Simulators()[0]

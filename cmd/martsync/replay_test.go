@@ -39,6 +39,7 @@ func TestReplay(t *testing.T) {
 	for _, simulator := range connectors.Simulators() {
 		for _, kind := range kinds {
 			t.Run(simulator.Name+"/"+kind, func(t *testing.T) {
+				byDay(t, !withDuckDB || (simulator.Name == "pardot") == (kind == "duckdb"))
 				t.Parallel()
 				location := blob.Location{Path: t.TempDir()}
 				if kind == "memory" {

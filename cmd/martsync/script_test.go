@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/martsync/martsync"
+	"github.com/martsync/martsync/internal/crash"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
 	"github.com/martsync/martsync/state"
@@ -73,6 +74,15 @@ func long(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("it is long")
+	}
+}
+
+// byDay skips a part of a cross product that the nightly tests have whole (MARTSYNC_NIGHTLY=1), where the parts that are left
+// meet each of its sides.
+func byDay(t *testing.T, chosen bool) {
+	t.Helper()
+	if !chosen && !crash.Nightly() {
+		t.Skip("it is tried each night")
 	}
 }
 

@@ -126,6 +126,7 @@ func memoryFactory(testing.TB) destinationtest.Factory {
 // E8 through the engine: a sync of these streams dies at its calls to the source, the destination
 // and the state store, in every mode, and loses and doubles nothing.
 func TestE8Crash(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{"bulk", "auto"} {
 		t.Run(mode, func(t *testing.T) {
 			o := crash.Options{Runs: 2, Every: 83, Limits: pipeline.Thresholds{Rows: 7, Staged: 1}}

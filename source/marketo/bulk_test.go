@@ -190,6 +190,7 @@ func TestI3EveryCursorResumes(t *testing.T) {
 // E8, E10: a file of several batches whose download is taken up by other processes, at the byte
 // where the last one stood, with rows staged in between.
 func TestE10OtherProcessesResumeTheFile(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		noStage bool

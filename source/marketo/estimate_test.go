@@ -68,6 +68,7 @@ func amount(e martsync.Estimate, name string) int64 {
 
 // TestEstimateComesNearWhatIsSpent states the error of the method, see docs/plan.md.
 func TestEstimateComesNearWhatIsSpent(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 3, 16, 9, 30, 0, 0, time.UTC)
 	cfg := marketosim.Config{
 		Options: simulate.Options{Rows: 3_000}, LeadSpan: 300 * 24 * time.Hour, ActivitySpan: 120 * 24 * time.Hour,

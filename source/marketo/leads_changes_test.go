@@ -471,6 +471,7 @@ func TestE8ChangesKilledAtManyCalls(t *testing.T) {
 // E7, E8: whatever happens to leads, whenever syncs run or die, the table comes to equal the truth: at once in what the log
 // tells, within the time of a sweep in everything.
 func TestE7ChangesConvergeRandomly(t *testing.T) {
+	t.Parallel()
 	seed, most := uint64(0), uint64(20) // a hundred take too long for every day
 	if f := flag.Lookup("rapid.checks"); f.Value.String() != f.DefValue {
 		most = math.MaxUint64

@@ -153,6 +153,7 @@ var exported = append([]string{"leads", "activities", "lead_merges"}, objectStre
 // A download holds one of the account's places for as long as it is open. If all of them are held by downloads
 // that ask for something else, none comes to an end: with a single place, the first one does not.
 func TestDownloadsAskNothingElse(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		parallel int

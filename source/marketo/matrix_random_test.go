@@ -197,6 +197,7 @@ func exporting() []string {
 // E8: killed at any call, before or after the vendor has done what it asks for, every stream that exports is complete
 // in the end, and the vendor has run no job whose file was not needed.
 func TestE8NoByteIsExportedTwice(t *testing.T) {
+	t.Parallel()
 	streams := exporting()
 	begin := func(t *testing.T) (*depot, *bookkeeper) {
 		d := newDepot(t, marketosim.Config{Options: simulate.Options{Rows: 40}, LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour, PerLead: 3})
@@ -264,7 +265,7 @@ var passing = []string{
 // E8, E9, E10: whatever mixture of faults and deaths comes, the tables equal the truth; and where no fault of the
 // vendor is among it, every byte that was exported was needed.
 func TestE8AnyMixtureOfFaultsAndDeaths(t *testing.T) {
-	budget := 12 * time.Second
+	budget := 8 * time.Second
 	if testing.Short() {
 		budget = 3 * time.Second
 	}
@@ -273,7 +274,8 @@ func TestE8AnyMixtureOfFaultsAndDeaths(t *testing.T) {
 	}
 	began, runs, deaths, faulty := time.Now(), 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		if runs > 3 && time.Since(began) > budget {
+		enough := runs > 3 && deaths > 0 && faulty > 0 && faulty < runs // however slow the machine is
+		if enough && time.Since(began) > budget {
 			return
 		}
 		runs++

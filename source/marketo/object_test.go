@@ -38,6 +38,7 @@ var changing = []string{"program_members", "custom_device_owned"}
 // Between full listings changes, new records and those who left a program arrive; what is gone with its lead
 // waits for the next one.
 func TestObjectsBetweenFullListings(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		rows int
@@ -517,6 +518,7 @@ func TestNotOnTheAllowlist(t *testing.T) {
 
 // E8: killed at any call, the streams lose and double nothing, and no byte is exported twice.
 func TestE8ObjectsKilledAtManyCalls(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("long")
 	}
@@ -577,6 +579,7 @@ func TestE8ObjectsKilledAtManyCalls(t *testing.T) {
 
 // E9, E10, E12: files that break off, vanish or are dirty, and jobs that fail, cost only time.
 func TestE9ObjectsWithFaults(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []string{
 		"fail:path=/bulk/v1/,every=5", "nocreate:path=/bulk/v1/,every=6", "gone:path=/bulk/v1/,every=9", "cut:path=file.json,every=3",
 		"json:code=606,path=file.json,every=4", "nul:path=/bulk/v1/,every=2", "noresult:path=status.json,every=3",

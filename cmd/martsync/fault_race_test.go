@@ -1,5 +1,0 @@
-//go:build race && cgo && !lite
-
-package main
-
-func init() { raced = []string{"cut", "fail"} }
