@@ -58,10 +58,25 @@ var errHidden = errors.New("versions 4 and 5 do not show the same records")
 
 // agree makes sure that a sweep may take what version 5 does not show for gone, where rows come from version 4:
 // whether version 5 lists visitors that nobody knows is not documented. The newest records of version 4 are looked
-// for. A few may be missing, since they are deleted meanwhile or too new.
+// for. A few may be missing, since they are deleted meanwhile or too new. Where that takes the vendor too long, fewer are.
 func (r *run) agree(s *sweepState) error {
+	for {
+		limit := cmp.Or(s.Limit, page5)
+		err := r.agreeOn(s, limit)
+		switch {
+		case err == nil || !tooSlow(err):
+			return err
+		case limit <= leastPage:
+			return tooSlowError(r.op("sweep"), err)
+		}
+		s.Limit = max(limit/2, leastPage)
+	}
+}
+
+// agreeOn is agree with so many records at most.
+func (r *run) agreeOn(s *sweepState, most int) error {
 	q := clone(r.obj.v4.params)
-	for k, v := range (url.Values{"sort_by": {"id"}, "sort_order": {"descending"}, "limit": {strconv.Itoa(page4)}}) {
+	for k, v := range (url.Values{"sort_by": {"id"}, "sort_order": {"descending"}, "limit": {strconv.Itoa(max(most*page4/page5, 1))}}) {
 		q[k] = v
 	}
 	old, err := r.src.client.query4(r.ctx, r.op("sweep"), r.obj.v4, q)
@@ -80,7 +95,7 @@ func (r *run) agree(s *sweepState) error {
 		return nil
 	}
 	q = clone(r.obj.v5.params)
-	for k, v := range (url.Values{"fields": {"id"}, "orderBy": {"id"}, "limit": {strconv.Itoa(page5)}, "idGreaterThan": {formatID(first - 1)}}) {
+	for k, v := range (url.Values{"fields": {"id"}, "orderBy": {"id"}, "limit": {strconv.Itoa(most)}, "idGreaterThan": {formatID(first - 1)}}) {
 		q[k] = v
 	}
 	shown, err := r.src.client.query5(r.ctx, r.op("sweep"), r.obj.v5.path, q)

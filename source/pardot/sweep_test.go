@@ -180,19 +180,42 @@ func TestSweepThatIsRefusedFailsNothing(t *testing.T) {
 }
 
 func TestSweepThatIsTooSlow(t *testing.T) {
-	server := newKiteServer(t, manyKites(1, 300, kiteTime.Add(-72*time.Hour))...)
-	m := newKiteMart()
-	m.mustRead(t, server.stream(t))
-	server.change(func(kites []kite) []kite { return slices.Delete(kites, 50, 60) })
-	server.clock.Advance(48 * time.Hour)
-	server.between = func(_ string, q url.Values) (int, string) {
-		if q.Get("fields") == "id" && len(q.Get("limit")) > 2 {
-			return slow(v5)
-		}
-		return 0, ""
+	for _, tt := range []struct {
+		name   string
+		change func(*stream)
+		tooFar func(path string, q url.Values) (version, bool)
+	}{
+		{"version 5", func(*stream) {}, func(_ string, q url.Values) (version, bool) {
+			return v5, q.Get("fields") == "id" && len(q.Get("limit")) > 2
+		}},
+		{"version 5, of rows by version 4", byV4, func(_ string, q url.Values) (version, bool) {
+			return v5, q.Get("fields") == "id" && len(q.Get("limit")) > 2
+		}},
+		{"version 4, whose newest are looked for", byV4, func(path string, q url.Values) (version, bool) {
+			return v4, !strings.Contains(path, "/v5/") && q.Get("sort_order") == "descending" && len(q.Get("limit")) > 1
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := newKiteServer(t, manyKites(1, 300, kiteTime.Add(-72*time.Hour))...)
+			m := newKiteMart()
+			m.mustRead(t, server.stream(t, tt.change))
+			server.change(func(kites []kite) []kite { return slices.Delete(kites, 50, 60) })
+			server.clock.Advance(48 * time.Hour)
+			refused := 0
+			server.between = func(path string, q url.Values) (int, string) {
+				if v, ok := tt.tooFar(path, q); ok {
+					refused++
+					return slow(v)
+				}
+				return 0, ""
+			}
+			m.mustRead(t, server.stream(t, tt.change))
+			m.compare(t, server)
+			if refused == 0 {
+				t.Error("nothing was too slow")
+			}
+		})
 	}
-	m.mustRead(t, server.stream(t))
-	m.compare(t, server)
 }
 
 // What the vendor withholds from a user is not gone.
