@@ -83,6 +83,6 @@ func Refuse(streams []string, theirs, ours string) error {
 		Kind: martsync.Config, Op: "compare accounts",
 		Err: fmt.Errorf("%s records of account %s, and the source reads account %s", tables, theirs, ours),
 		Hint: "Give each account a schema of its own (schema: of the sync), or correct the source. If it is one account under a new name or address, " +
-			"say so once with martsync sync --same-account.",
+			"say so once with martsync sync NAME --same-account.",
 	}
 }
