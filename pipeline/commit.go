@@ -112,7 +112,7 @@ func (l *loader) commit(ctx context.Context) error {
 	l.phase(l.task, runlog.PhaseCommit)
 	began := l.Clock.Now()
 	at := l.at
-	at.rows, at.digest, at.mark = 0, "", ""
+	at.rows, at.bad, at.digest, at.mark = 0, 0, "", ""
 	if l.digest != nil {
 		at.digest = l.digest.String()
 	}
@@ -140,7 +140,7 @@ func (l *loader) commit(ctx context.Context) error {
 	}
 	rows, quarantined := l.rows.rows, l.rows.bad
 	l.at, l.safe = at, at
-	l.rows, l.stagedRows, l.stagedBytes = pending{}, 0, 0
+	l.rows, l.stagedRows, l.stagedBad, l.stagedBytes = pending{}, 0, 0, 0
 	l.progress = progress{Base: next, Cursor: next, Backfill: l.progress.Backfill, Missing: l.progress.Missing}
 	l.committed, l.renamed = at.digest, false
 	now := l.Clock.Now()
@@ -169,7 +169,7 @@ func (l *loader) stage(ctx context.Context) (bool, error) {
 	}
 	l.phase(l.task, runlog.PhaseStage)
 	at := l.at
-	at.rows = l.unit.rows
+	at.rows, at.bad = l.unit.rows, l.unit.bad
 	next := at.encode()
 	entry := l.progress.Raw
 	if err := l.saveRaw(ctx, next); err != nil {
@@ -188,7 +188,7 @@ func (l *loader) stage(ctx context.Context) (bool, error) {
 		l.known = false
 		return false, fmt.Errorf("stage: %w", err)
 	}
-	l.at, l.stagedRows, l.stagedBytes = at, at.rows, 0
+	l.at, l.stagedRows, l.stagedBad, l.stagedBytes = at, at.rows, at.bad, 0
 	l.unit = pending{rows: l.unit.rows, bad: l.unit.bad, bytes: l.unit.bytes, payload: l.unit.payload, since: l.unit.since}
 	l.progress.Staged, l.progress.Cursor, l.progress.Unverified = next, next, false
 	l.update(l.task, func(st *runlog.Stream) { st.Stages++ })
@@ -222,7 +222,7 @@ func (l *loader) discard(ctx context.Context, b *martsync.Batch) error {
 		return err
 	}
 	l.Log.WarnContext(ctx, "rows discarded; they will be read again", "stream", l.schema.Stream, "rows", l.unit.rows)
-	l.unit, l.stagedRows, l.stagedBytes = pending{}, 0, 0
+	l.unit, l.stagedRows, l.stagedBad, l.stagedBytes = pending{}, 0, 0, 0
 	l.written, l.quarantined = l.safe.written, l.safe.quarantined
 	l.at = position{cursor: b.Cursor, written: l.written, quarantined: l.quarantined, digest: l.committed, account: l.account}
 	l.verified, l.resume = !b.Unverified, true

@@ -39,6 +39,7 @@ type loader struct {
 
 	noStage     bool  // the destination cannot stage
 	stagedRows  int64 // since the last commit
+	stagedBad   int64 // of the rows staged since then, those in quarantine
 	stagedBytes int64 // of records in memory since the last stage
 	known       bool  // progress says where the writer is; false in doubt (rule 4)
 	renamed     bool  // the table still tells another name of the account
@@ -119,7 +120,7 @@ func (l *loader) open(ctx context.Context) error {
 	if err := l.replayed(); err != nil {
 		return err
 	}
-	l.written, l.quarantined, l.stagedRows = l.at.written, l.at.quarantined, l.at.rows
+	l.written, l.quarantined, l.stagedRows, l.stagedBad = l.at.written, l.at.quarantined, l.at.rows, l.at.bad
 	l.safe = l.at
 	l.verified, l.resume = !l.progress.Unverified, true
 	if l.progress.Staged != "" {
@@ -127,7 +128,7 @@ func (l *loader) open(ctx context.Context) error {
 		l.safe = decodePosition(base)
 		l.safe.account = l.account
 		l.verified, l.listed = false, true
-		l.unit = pending{rows: l.stagedRows, bad: l.at.quarantined - l.safe.quarantined, since: l.Clock.Now()}
+		l.unit = pending{rows: l.stagedRows, bad: l.stagedBad, since: l.Clock.Now()}
 	} else if l.schema.Snapshot {
 		l.digest = newDigest(&l.schema)
 	}

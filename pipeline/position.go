@@ -12,6 +12,7 @@ import (
 type position struct {
 	cursor      martsync.Cursor
 	rows        int64 // staged since the last commit
+	bad         int64 // put into quarantine by what was staged since then
 	written     int64 // handed to the writer since the last window
 	quarantined int64 // put into quarantine since the last window
 
@@ -32,12 +33,12 @@ type position struct {
 // encode returns the position as the text that destinations and the state store keep.
 func (p position) encode() martsync.Cursor {
 	return text.Encode(p.cursor, text.Told{
-		Rows: p.rows, Written: p.written, Quarantined: p.quarantined, Digest: p.digest, Mark: p.mark, Account: p.account,
+		Rows: p.rows, Bad: p.bad, Written: p.written, Quarantined: p.quarantined, Digest: p.digest, Mark: p.mark, Account: p.account,
 	})
 }
 
 // decodePosition is the inverse of encode.
 func decodePosition(encoded martsync.Cursor) position {
 	cursor, t := text.Decode(encoded)
-	return position{cursor, t.Rows, t.Written, t.Quarantined, t.Digest, t.Mark, t.Account}
+	return position{cursor, t.Rows, t.Bad, t.Written, t.Quarantined, t.Digest, t.Mark, t.Account}
 }

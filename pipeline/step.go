@@ -43,7 +43,7 @@ func (l *loader) step(ctx context.Context, b *martsync.Batch) error {
 		}
 		return nil
 	}
-	l.at = position{cursor: b.Cursor, rows: l.stagedRows, written: l.written, quarantined: l.quarantined, digest: l.committed, account: l.account}
+	l.at = position{cursor: b.Cursor, rows: l.stagedRows, bad: l.stagedBad, written: l.written, quarantined: l.quarantined, digest: l.committed, account: l.account}
 	l.resume, l.verified = true, !b.Unverified
 	if l.verified {
 		l.complete = l.listed

@@ -16,6 +16,7 @@ import (
 // A Told is what stands in a position beside the cursor.
 type Told struct {
 	Rows        int64  `json:"rows,omitzero"`
+	Bad         int64  `json:"bad,omitzero"`
 	Written     int64  `json:"written,omitzero"`
 	Quarantined int64  `json:"quarantined,omitzero"`
 	Digest      string `json:"digest,omitzero"`

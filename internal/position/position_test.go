@@ -19,7 +19,7 @@ func TestTexts(t *testing.T) {
 		{"the beginning", "", Told{Account: "vendor:1"}, ""},
 		{"a cursor alone", `{"page":1}`, Told{}, `{"page":1}`},
 		{"of an account", `{"page":1}`, Told{Account: "vendor:1"}, "martsync:{\"account\":\"vendor:1\"}\n{\"page\":1}"},
-		{"all of it", "c", Told{1, 2, 3, "0f", "abc", "vendor:1"}, `martsync:{"rows":1,"written":2,"quarantined":3,"digest":"0f","raw":"abc","account":"vendor:1"}` + "\nc"},
+		{"all of it", "c", Told{1, 4, 2, 3, "0f", "abc", "vendor:1"}, `martsync:{"rows":1,"bad":4,"written":2,"quarantined":3,"digest":"0f","raw":"abc","account":"vendor:1"}` + "\nc"},
 		{"a cursor that looks like one", "martsync:{}\nc", Told{}, "martsync:{}\nmartsync:{}\nc"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
