@@ -89,10 +89,8 @@ type partSpec struct {
 	columns []martsync.Column                    // of the file; nil: those of the schema
 	types   func(context.Context) ([]int, error) // restricts the job to activity types; nil: no restriction
 
-	// convert makes other rows of the file's; nil: they are the stream's. Settle hears that the file has been verified;
-	// nil: nobody does. See gather.
+	// convert makes other rows of the file's; nil: they are the stream's.
 	convert func(context.Context, *rowWriter, *martsync.Records) error
-	settle  func(context.Context) error
 
 	added    int                            // fields at the beginning that the vendor puts into the file by itself
 	orphans  bool                           // a job that was created and could not be written down is left alone: its header would prove nothing
@@ -170,11 +168,14 @@ type run struct {
 	raw       []martsync.Raw // pages whose rows have not been yielded yet
 	rawBytes  int
 	dirty     bool     // pos has changed since it was last yielded
-	delivered bool     // rows, or bytes they may come from, have been yielded since the last cursor that another one may follow
+	delivered bool     // rows, or bytes they may come from, have been yielded since the last verified cursor
 	fresh     *job     // intended by this read: it cannot be in the vendor's list yet
 	born      *job     // created by this read: it cannot have been enqueued yet
+	discarded func()   // hears that what was yielded has been taken back; nil: nobody
 	doubted   bool     // it has been noted that leads cannot be read by id
 	count     *counter // of the pages that are being read; nil: they are not counted
+	stray     int64    // lines of gathered files that are in quarantine
+	unsure    bool     // one of the gathered files was not there and has been taken for empty
 	bound     second   // where the windows under way end if not with the run; 0: with the run
 	hangUp    func()   // closes the download under way, which goes on where it was; nil: there is none
 }
@@ -398,13 +399,12 @@ func (r *run) note(operation, format string, args ...any) {
 }
 
 // remember asks the engine to store the position before anything else happens. It must not be
-// called while rows of an unverified file are waiting: the engine would commit them. What is gathered is not
-// verified before its end.
+// called while rows of an unverified file are waiting: the engine would commit them.
 func (r *run) remember() error {
 	if !r.dirty && len(r.notes) == 0 {
 		return nil
 	}
-	return r.send(martsync.Batch{Cursor: r.pos.cursor(), Unverified: r.pos.open()})
+	return r.send(martsync.Batch{Cursor: r.pos.cursor()})
 }
 
 // send yields a batch.
@@ -415,7 +415,7 @@ func (r *run) send(b martsync.Batch) error {
 	}
 	if b.Cursor != "" {
 		r.dirty = false
-		r.delivered = b.Unverified && !r.pos.open()
+		r.delivered = b.Unverified
 	} else if b.Records != nil || b.Quarantined != nil || b.Raw != nil {
 		r.delivered = true
 	}

@@ -552,6 +552,9 @@ func (r *run) retry(ctx context.Context, p *part, j *job, why string, halve bool
 
 // discard takes back the rows of an unverified file.
 func (r *run) discard() error {
+	if r.discarded != nil {
+		r.discarded()
+	}
 	return r.send(martsync.Batch{Cursor: r.pos.cursor(), Discard: true})
 }
 

@@ -139,7 +139,7 @@ func (c *customStream) Read(ctx context.Context, from martsync.Cursor, span mart
 		if err := r.from(from); err != nil {
 			return err
 		}
-		if err := c.all(ctx, r); err != nil {
+		if err := c.all(ctx, r, from == ""); err != nil {
 			return r.leave(err)
 		}
 		return r.advance(ctx)
@@ -147,37 +147,34 @@ func (c *customStream) Read(ctx context.Context, from martsync.Cursor, span mart
 }
 
 // all gathers all records if it is time to, or if that is under way.
-func (c *customStream) all(ctx context.Context, r *run) error {
+func (c *customStream) all(ctx context.Context, r *run, first bool) error {
 	p := r.pos.Parts[c.whole.name]
 	if p == nil {
-		if r.pos.Full == 0 && r.pos.Until == 0 {
+		if first {
 			start, err := r.start(ctx)
 			r.pos.Full, r.pos.Begin, r.dirty = r.now(), start, true // the first read brings everything
 			return err
 		}
-		if r.pos.Until == 0 || !r.span.End.IsZero() || !r.over() || !r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) {
+		if !r.span.End.IsZero() || !r.over() || !r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) {
 			return nil
 		}
 		p = &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)}
 		r.pos.Parts[c.whole.name], r.pos.Read, r.dirty = p, r.now(), true
 	}
+	r.stray, r.discarded = 0, func() { r.stray, r.unsure = 0, false }
 	if err := r.gather(ctx, c.whole, p, true); err != nil {
 		return err
 	}
-	// What has changed since is read next. That begins with the same cursor, since as long as it is under way no
-	// listing is due again: one a sync is enough.
-	if _, err := r.begin(ctx); err != nil {
-		return err
-	}
+	r.discarded = nil
 	r.pos.Full = r.pos.Read
 	delete(r.pos.Parts, c.whole.name)
 	r.jobs.update(r.schema.Stream, r.pos)
-	if p.Got.Unsure {
+	if r.unsure {
 		r.note("listing", "all records of %s have been read, but one without a row may exist: a file was missing, or records were updated meanwhile; none was marked deleted", r.schema.Stream)
 		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
 	}
-	if p.Got.Stray > 0 {
-		r.note("listing", "all records of %s have been read; as %d are in quarantine, none was marked deleted", r.schema.Stream, p.Got.Stray)
+	if r.stray > 0 {
+		r.note("listing", "all records of %s have been read; as %d are in quarantine, none was marked deleted", r.schema.Stream, r.stray)
 		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
 	}
 	r.note("listing", "all records of %s have been read; those that did not come no longer exist", r.schema.Stream)

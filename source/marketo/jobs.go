@@ -45,24 +45,23 @@ type position struct {
 
 // A part is where one of the time ranges of a stream stands.
 type part struct {
-	At    second    `json:"at"`              // everything before it has been delivered
-	To    second    `json:"to,omitempty"`    // of a part that is gathered: where it ends
-	Tail  bool      `json:"tail,omitempty"`  // likewise, of older versions
-	Got   *gathered `json:"got,omitempty"`   // likewise: what has come of the windows before At
-	Whole second    `json:"whole,omitempty"` // likewise: where its last window begins; 0: it has not been added
-	Tails int       `json:"tails,omitempty"` // likewise: how often that window has been planned
-	Short bool      `json:"short,omitempty"` // likewise: the vendor does not take an end in the future
-	Swept second    `json:"swept,omitempty"` // see reread
-	Way   way       `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
-	By    string    `json:"by,omitempty"`    // leads: the filter that the run under way exports by
-	Was   string    `json:"was,omitempty"`   // leads: the filter of the run before
-	Jobs  []*job    `json:"jobs,omitempty"`  // windows under way, without gaps from At
-	Feed  *feed     `json:"feed,omitempty"`  // the walk under way
-	Twin  bool      `json:"twin,omitempty"`  // another stream has shared the jobs of this reading
-	Waits int       `json:"waits,omitempty"` // for that one, in a row
-	Fails int       `json:"fails,omitempty"` // failures since a window was last completed
-	Step  second    `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
-	Pace  pace      `json:"pace,omitzero"`
+	At    second `json:"at"`              // everything before it has been delivered
+	To    second `json:"to,omitempty"`    // of a part that is gathered: where it ends
+	Tail  bool   `json:"tail,omitempty"`  // likewise, of older versions
+	Whole second `json:"whole,omitempty"` // likewise: where its last window begins; 0: it has not been added
+	Tails int    `json:"tails,omitempty"` // likewise: how often that window has been planned
+	Short bool   `json:"short,omitempty"` // likewise: the vendor does not take an end in the future
+	Swept second `json:"swept,omitempty"` // see reread
+	Way   way    `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
+	By    string `json:"by,omitempty"`    // leads: the filter that the run under way exports by
+	Was   string `json:"was,omitempty"`   // leads: the filter of the run before
+	Jobs  []*job `json:"jobs,omitempty"`  // windows under way, without gaps from At
+	Feed  *feed  `json:"feed,omitempty"`  // the walk under way
+	Twin  bool   `json:"twin,omitempty"`  // another stream has shared the jobs of this reading
+	Waits int    `json:"waits,omitempty"` // for that one, in a row
+	Fails int    `json:"fails,omitempty"` // failures since a window was last completed
+	Step  second `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
+	Pace  pace   `json:"pace,omitzero"`
 
 	Late *lateness `json:"late,omitempty"` // of streams whose records appear late
 
@@ -86,13 +85,12 @@ type job struct {
 	Shared bool   `json:"shared,omitempty"` // another stream created it; see sharedExports
 	Taken  bool   `json:"taken,omitempty"`  // found in the vendor's list and taken for ours, which its header has yet to prove
 	State  state  `json:"state,omitempty"`
-	Asked  second `json:"asked,omitempty"`  // when its state was last asked, or the queue was last full
-	Wait   int    `json:"wait,omitempty"`   // how often in a row the queue was full
-	Tries  int    `json:"tries,omitempty"`  // jobs for this window that came to nothing
-	Again  int    `json:"again,omitempty"`  // times its file was thrown away and downloaded again
-	Blank  int    `json:"blank,omitempty"`  // of Tries: jobs that completed without a count, a size and a file
-	Calls  int64  `json:"calls,omitempty"`  // API calls spent on it
-	Opened int    `json:"opened,omitempty"` // of what is gathered: how often reading its file has begun
+	Asked  second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
+	Wait   int    `json:"wait,omitempty"`  // how often in a row the queue was full
+	Tries  int    `json:"tries,omitempty"` // jobs for this window that came to nothing
+	Again  int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
+	Blank  int    `json:"blank,omitempty"` // of Tries: jobs that completed without a count, a size and a file
+	Calls  int64  `json:"calls,omitempty"` // API calls spent on it
 
 	// What the vendor promises of the completed file; nil or "": not told.
 	Rows *int64 `json:"rows,omitempty"`
@@ -229,9 +227,6 @@ func (p *part) check() error {
 	if err := p.Late.check(); err != nil {
 		return err
 	}
-	if err := p.Got.check(); err != nil {
-		return err
-	}
 	if p.Feed != nil {
 		return p.Feed.check()
 	}
@@ -239,7 +234,7 @@ func (p *part) check() error {
 }
 
 func (j *job) check() error {
-	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 || j.Opened < 0 {
+	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	switch j.State {

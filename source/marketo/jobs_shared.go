@@ -38,8 +38,8 @@ type sharedSet struct {
 
 type sharedJob struct {
 	window
-	ID    string `json:"id"`
-	Since second `json:"since"`
+	ID    string
+	Since second
 }
 
 func (s *sharedExports) set(what string) *sharedSet {
@@ -61,15 +61,10 @@ func (s *sharedExports) join(what, stream string, p *part) {
 	if p == nil {
 		return
 	}
-	set.streams[stream] = &window{From: p.began(), To: p.To}
-	if p.Got != nil {
-		for _, k := range p.Got.Shared {
-			set.add(k)
-		}
-	}
+	set.streams[stream] = &window{From: p.At, To: p.To}
 	for _, j := range p.Jobs {
 		if j.ID != "" {
-			set.add(j.shared())
+			set.add(j)
 		}
 	}
 }
@@ -92,16 +87,14 @@ func (s *sharedExports) plan(what, stream string, w window) window {
 func (s *sharedExports) add(what string, j *job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.set(what).add(j.shared())
+	s.set(what).add(j)
 }
 
-func (s *sharedSet) add(k sharedJob) {
-	if !slices.ContainsFunc(s.jobs, func(other sharedJob) bool { return other.ID == k.ID }) {
-		s.jobs = append(s.jobs, k)
+func (s *sharedSet) add(j *job) {
+	if !slices.ContainsFunc(s.jobs, func(k sharedJob) bool { return k.ID == j.ID }) {
+		s.jobs = append(s.jobs, sharedJob{window: j.window, ID: j.ID, Since: j.Since})
 	}
 }
-
-func (j *job) shared() sharedJob { return sharedJob{window: j.window, ID: j.ID, Since: j.Since} }
 
 // drop forgets a job that has come to nothing.
 func (s *sharedExports) drop(id string) {

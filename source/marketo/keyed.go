@@ -187,14 +187,13 @@ func (s *keyedStream) read(ctx context.Context, r *run) error {
 		convert: func(ctx context.Context, _ *rowWriter, keys *martsync.Records) error { return a.take(ctx, keys) },
 	}
 	a.reset()
-	if g := p.Got; g != nil { // which keys have been asked for is not known any more: some are asked for again
-		a.parsed, a.quarantined, a.calls, a.comma = g.Parsed, g.Bad, g.Calls, g.Commas
-	}
-	spec.settle = func(ctx context.Context) error { return a.settle(ctx, p.Got) }
+	r.discarded = a.reset // a file that turns out wrong takes back what all of them led to
 	if err := r.gather(ctx, spec, p, false); err != nil {
 		return err
 	}
-	a.stray = p.Got.Stray
+	if err := a.ask(ctx); err != nil {
+		return err
+	}
 	delete(r.pos.Parts, keyPart)
 	r.jobs.update(r.schema.Stream, r.pos)
 	return a.finish()
@@ -234,22 +233,14 @@ type asker struct {
 	bad                        []martsync.Quarantined
 	parsed, quarantined, calls int64
 	bytes                      int64 // of pages since the last batch
-	stray                      int64 // lines of files with keys that are in quarantine
 	comma                      int   // keys that cannot be asked for
 }
 
 func (a *asker) reset() {
 	a.builder.Reset()
 	a.seen, a.asked, a.held = map[uint64]bool{}, map[uint64]bool{}, nil
-}
-
-// settle asks for the records that the last keys of a file lead to, and takes down what has come of them so far.
-func (a *asker) settle(ctx context.Context, g *gathered) error {
-	if err := a.ask(ctx); err != nil {
-		return err
-	}
-	g.Parsed, g.Bad, g.Calls, g.Commas = a.parsed, a.quarantined, a.calls, a.comma
-	return a.flush(true)
+	a.bad, a.parsed, a.quarantined, a.comma = nil, 0, 0, 0
+	a.r.raw, a.r.rawBytes, a.r.stray = nil, 0, 0
 }
 
 // fresh reports whether a key has not come before. Keys of a CRM may differ in case alone.
@@ -445,7 +436,7 @@ func (a *asker) finish() error {
 		Cursor: a.r.pos.cursor(),
 		Window: &martsync.Window{
 			Filter: filterJSON(map[string]any{"path": leadDatabase + t.path + ".json"}), Records: -1, Bytes: -1,
-			Parsed: a.parsed + a.stray, Quarantined: a.quarantined + a.stray, Calls: a.calls,
+			Parsed: a.parsed + a.r.stray, Quarantined: a.quarantined + a.r.stray, Calls: a.calls,
 		},
 	})
 }

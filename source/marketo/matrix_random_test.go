@@ -33,7 +33,6 @@ type bookkeeper struct {
 	read  map[string]bool   // jobs whose file was asked for
 	empty map[string]bool   // jobs without a record
 	size  map[string]int64  // of completed jobs
-	lost  []string          // jobs whose file was asked for and was not there
 
 	calls  int
 	at     int    // the call that the process dies at; 0: none
@@ -87,9 +86,6 @@ func (k *bookkeeper) reply(resp *http.Response) error {
 func (k *bookkeeper) note(object, id, step string, resp *http.Response) error {
 	if step == "file.json" {
 		k.read[id] = k.read[id] || resp.StatusCode < 300
-		if resp.StatusCode == http.StatusNotFound {
-			k.lost = append(k.lost, id)
-		}
 		return nil
 	}
 	text, err := io.ReadAll(resp.Body)
