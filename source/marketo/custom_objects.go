@@ -146,9 +146,21 @@ func (c *customStream) Read(ctx context.Context, from martsync.Cursor, span mart
 	})
 }
 
+// listingMost is how long a full listing may be under way: the vendor keeps the files of its jobs for seven days, so where
+// quota is scarce the first ones would be exported again and again and the last ones never. It is also how long it is left
+// alone then. What has changed is read all the same. Source: Marketo REST API, Bulk Extract, Limits.
+const listingMost = 7 * 24 * time.Hour
+
 // all gathers all records if it is time to, or if that is under way.
 func (c *customStream) all(ctx context.Context, r *run, first bool) error {
 	p := r.pos.Parts[c.whole.name]
+	if every := time.Duration(r.src.cfg.Custom.FullListingEvery); p != nil && r.now().sub(r.pos.Read) > listingMost {
+		delete(r.pos.Parts, c.whole.name)
+		r.pos.Full, r.dirty = r.now().add(listingMost-every), true // it is due after that
+		r.jobs.update(r.schema.Stream, r.pos)
+		r.note("warning", "not all records of %s could be exported within seven days, for which the vendor keeps files; those deleted there are not marked", r.schema.Stream)
+		return nil
+	}
 	if p == nil {
 		if first {
 			start, err := r.start(ctx)

@@ -174,6 +174,44 @@ func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
 	}
 }
 
+// A full listing that gets no quota for longer than the vendor keeps its files is given up, so that changes are read, and begun
+// again later.
+func TestListingThatGetsNoQuotaIsGivenUp(t *testing.T) {
+	one := []string{"custom_device_owned"}
+	d := newDepot(t, marketosim.Config{})
+	d.sync(t, one, monthly)
+	d.Change(200) // some are gone
+	d.clock.Advance(31 * 24 * time.Hour)
+	began, refused := d.clock.Now(), 0
+	d.line.bend = func(r *http.Response) error {
+		if strings.HasSuffix(r.Request.URL.Path, "/create.json") && strings.Contains(r.Request.URL.Path, "/customobjects/") && d.clock.Now().Before(began.Add(8*24*time.Hour)) {
+			refused++
+			const spent = `{"requestId":"1#2","success":false,"errors":[{"code":"1029","message":"Export daily quota 500MB exceeded."}]}`
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(spent)), int64(len(spent))
+			r.Header.Del("Content-Length")
+		}
+		return nil
+	}
+	if out := d.sync(t, one, monthly); !out.Done || d.clock.Now().Sub(began) > 10*24*time.Hour || refused < 6 {
+		t.Errorf("done %v after %v, refused %d times: want it done two days after there is quota again", out.Done, d.clock.Now().Sub(began), refused)
+	}
+	if wrong, deleted := d.deletions(t, one[0], "marketoGUID"); len(wrong)+deleted > 0 {
+		t.Errorf("marked deleted without a listing: %d, of which these exist: %v", deleted, wrong)
+	}
+	if r := d.differs(t, one, monthly)[one[0]]; r.Missing+r.Doubled > 0 {
+		t.Errorf("changes: %s", r.String())
+	}
+	d.clock.Advance(8 * 24 * time.Hour)
+	d.sync(t, one, monthly)
+	d.equal(t, one, monthly)
+	if _, deleted := d.deletions(t, one[0], "marketoGUID"); deleted == 0 {
+		t.Error("none was marked deleted, so this proves nothing")
+	}
+	if notes := d.notes(one[0]); !strings.Contains(notes, "within seven days") {
+		t.Errorf("the log says %q, want that it was given up", notes)
+	}
+}
+
 // deletions counts the rows of a table that are marked deleted, and lists the keys of those whose record exists.
 func (d *depot) deletions(t testing.TB, table, key string) (wrong []any, deleted int) {
 	t.Helper()
