@@ -261,7 +261,7 @@ var passing = []string{
 // E8, E9, E10: whatever mixture of faults and deaths comes, the tables equal the truth; and where no fault of the
 // vendor is among it, every byte that was exported was needed.
 func TestE8AnyMixtureOfFaultsAndDeaths(t *testing.T) {
-	budget := 8 * time.Second
+	budget := 4 * time.Second
 	if testing.Short() {
 		budget = 3 * time.Second
 	}
