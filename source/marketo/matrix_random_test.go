@@ -143,6 +143,19 @@ func (k *bookkeeper) waste() (list []string) {
 	return list
 }
 
+// mistaken reports whether a job that waste tells of was run for the wrong stream, which its header has shown.
+func mistaken(log, waste string) bool {
+	for _, line := range strings.Split(log, "\n") {
+		_, rest, given := strings.Cut(line, `msg="export job given up"`)
+		_, id, _ := strings.Cut(rest, "job=")
+		id, why, _ := strings.Cut(id, " ")
+		if given && strings.Contains(why, "its header does not show that it is ours") && strings.Contains(waste, id) {
+			return true
+		}
+	}
+	return false
+}
+
 // sixHourly reads everything again after six hours: not in the next process, and in the next round of a test.
 func sixHourly(c *Config) {
 	six := setting.Duration(6 * time.Hour)
@@ -331,7 +344,11 @@ func TestE8AnyMixtureOfFaultsAndDeaths(t *testing.T) {
 					rt.Fatalf("round %d: %v\n%s\n%s", round, err, wrong, d.log.tail())
 				}
 			}
-			if w := k.waste(); len(faults) == 0 && len(w) > 0 {
+			w := k.waste()
+			if parallel > 1 { // two streams that died in the same moment may be mistaken for one another: decision 5
+				w = slices.DeleteFunc(w, func(text string) bool { return mistaken(d.log.String(), text) })
+			}
+			if len(faults) == 0 && len(w) > 0 {
 				rt.Fatalf("round %d: in vain: %q\n%s", round, w, d.log.tail())
 			}
 			k.forget()
