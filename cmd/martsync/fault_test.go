@@ -26,7 +26,7 @@ var strikes = map[string]struct{ alone, amongOthers string }{
 	"marketo/code": {"code:code=606,every=7", "code:code=606,every=37"}, "pardot/code": {"code:code=66,every=7", "code:code=66,every=37"},
 	"status": {"status:every=5", "status:every=29"}, "html": {"html:every=7", "html:every=41"}, "empty": {"empty:every=9", "empty:every=31"},
 	"broken": {"broken:every=9", "broken:every=47"}, "cut": {"cut:every=5", "cut:every=43"}, "drop": {"drop:every=5", "drop:every=37"},
-	"slow": {"slow:every=9", "slow:every=23"}, "hang": {"hang:nth=40", "hang:nth=40"}, "expire": {"expire:every=40", "expire:every=53"},
+	"slow": {"slow:every=9", "slow:every=23"}, "hang": {"hang:nth=40", "hang:nth=40"}, "expire": {"expire:every=40", "expire:nth=53"},
 	"login": {"login:nth=1", "login:nth=1"}, "json": {"json:every=3", "json:every=7"}, "gone": {"gone:nth=2", "gone:nth=2"},
 	"noresult": {"noresult:every=3", "noresult:every=7"}, "nocreate": {"nocreate:nth=2", "nocreate:nth=2"}, "pardot/nocreate": {"nocreate:every=2", "nocreate:nth=2"},
 	"noreply": {"noreply:every=2", "noreply:nth=3"}, "fail": {"fail:nth=2", "fail:nth=4"}, "stuck": {"stuck:nth=2", "stuck:nth=3"}, "lost": {"lost:times=0", "lost:nth=3"},
