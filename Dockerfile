@@ -14,9 +14,10 @@ FROM --platform=${BUILDPLATFORM} ${GO_IMAGE} AS build-slim
 ARG TARGETOS=linux
 ARG TARGETARCH
 ARG VERSION
+ENV GOCACHE=${GOCACHE:-/var/cache/go-build}
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/var/cache/go-build \
     CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
     go build -trimpath -buildvcs=false -tags minicore_disabled -ldflags "-s -w -buildid= -X main.version=${VERSION}" \
     -o /image/usr/bin/martsync ./cmd/martsync
@@ -27,9 +28,10 @@ RUN mkdir -p /image/etc/ssl/certs /image/var/lib /image/tmp /owned/martsync && c
 # With cgo the compiler of the architecture is needed: another one than this machine's is emulated.
 FROM ${GO_IMAGE} AS build-full
 ARG VERSION
+ENV GOCACHE=${GOCACHE:-/var/cache/go-build}
 WORKDIR /src
 COPY . .
-RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/var/cache/go-build \
     CGO_ENABLED=1 \
     go build -trimpath -buildvcs=false -tags minicore_disabled -ldflags "-s -w -buildid= -X main.version=${VERSION}" \
     -o /image/usr/bin/martsync ./cmd/martsync
