@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"path"
 	"strings"
 	"sync"
@@ -142,11 +141,7 @@ func (e *engine) prepare() error {
 
 // owner names this run in the lease, for the operator who meets it.
 func (e *engine) owner() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return fmt.Sprintf("sync %s%sprocess %d on %s)", e.Name, runInOwner(e.ID), os.Getpid(), host)
+	return fmt.Sprintf("sync %s%s%s)", e.Name, runInOwner(e.ID), state.Process())
 }
 
 // begin takes up the run, or starts it.

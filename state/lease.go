@@ -2,9 +2,11 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -61,6 +63,16 @@ const (
 	// clock that was far ahead; it must not keep everybody out until its time comes.
 	maxSkew = time.Hour
 )
+
+// Process names this process, for owners of leases: in containers many have the number 1, and who has a name may take again
+// what it has.
+func Process() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host " + rand.Text()
+	}
+	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
+}
 
 func (l *Lease) acquire(ctx context.Context, owner string) error {
 	held, revision, err := l.read(ctx)

@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -112,14 +110,8 @@ func (a *app) hold(ctx context.Context, c *config.Config, account, command strin
 	return state.AcquireLease(ctx, store, a.clock, account, holder(command), holdTime)
 }
 
-// holder names the process: in containers many have the number 1, and who has a name may take again what it has.
-func holder(command string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host " + rand.Text()
-	}
-	return fmt.Sprintf("martsync %s (process %d on %s)", command, os.Getpid(), host)
-}
+// holder is the owner of a lease that a command holds.
+func holder(command string) string { return fmt.Sprintf("martsync %s (%s)", command, state.Process()) }
 
 // change shows a number and what became of it.
 func change(before, after int64, show func(int64) string) string {

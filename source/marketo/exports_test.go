@@ -32,14 +32,7 @@ func TestE27ListOfFinishedJobsIsReadWhenItChanges(t *testing.T) {
 		return nil
 	}
 	s := a.open()
-	streams, err := s.bulkStreams(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	by := map[string]martsync.Stream{}
-	for _, st := range streams {
-		by[st.Schema().Stream] = st
-	}
+	by := bulkByName(t, s)
 	begin := a.clock.Now()
 	end := martsync.Span{End: begin}
 	open := []*mart{a.mart("leads"), a.mart("activities"), a.mart("lead_merges")}

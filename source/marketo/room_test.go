@@ -11,6 +11,20 @@ import (
 	"github.com/martsync/martsync/source/marketo/marketosim"
 )
 
+// bulkByName are the streams of a source that read by export jobs.
+func bulkByName(t *testing.T, s *source) map[string]martsync.Stream {
+	t.Helper()
+	streams, err := s.bulkStreams(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]martsync.Stream{}
+	for _, st := range streams {
+		by[st.Schema().Stream] = st
+	}
+	return by
+}
+
 // S14: the vendor lets what is queued run although the day's bytes are spent. The share is kept all the same, by all
 // streams together, and used up.
 func TestExportsKeepToTheirShareOfTheDay(t *testing.T) {
@@ -25,14 +39,7 @@ func TestExportsKeepToTheirShareOfTheDay(t *testing.T) {
 	}
 	leads, activities := a.mart("leads"), a.mart("activities")
 	s := a.open()
-	streams, err := s.bulkStreams(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	by := map[string]martsync.Stream{}
-	for _, st := range streams {
-		by[st.Schema().Stream] = st
-	}
+	by := bulkByName(t, s)
 	before, days, end := int64(0), []int64{}, martsync.Span{End: a.clock.Now()}
 	for round, open := 0, 2; open > 0; round++ {
 		if round > 10_000 {
