@@ -257,16 +257,25 @@ func TestX15WhatIsTooSlowIsSaidSoonForSmallerRequests(t *testing.T) {
 func TestX01ATokenThatHasWorkedIsReplacedAgain(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
-		worked bool
+		worked bool // it has
+		older  bool // the one before has, later
 		calls  int
-	}{{"it has worked", true, 3}, {"it never worked", false, 2}} {
+	}{{"it has worked", true, false, 3}, {"it never worked", false, false, 2}, {"an older one has worked since", true, true, 3}, {"only an older one has worked", false, true, 2}} {
 		t.Run(tc.name, func(t *testing.T) {
 			var s *source
+			var first martsync.Secret
 			v := newFakeVendor(t, map[string]fakeScript{tag4Path: func(n int, w http.ResponseWriter, r *http.Request) {
 				if n < 2 {
+					_, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+					token := martsync.Secret(text)
+					if first == "" {
+						first = token
+					}
 					if tc.worked {
-						_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-						s.client.tokens.worked(martsync.Secret(token)) // of another call meanwhile
+						s.client.tokens.worked(token) // of another call meanwhile
+					}
+					if tc.older {
+						s.client.tokens.worked(first)
 					}
 					says(401, failed5(184, "access_token is invalid"))(n, w, r)
 					return

@@ -37,7 +37,13 @@ type session struct {
 	refresh  martsync.Secret // newest refresh token that the vendor gave; "": none
 	unsaved  bool            // refresh is not in the token file
 
-	good atomic.Pointer[martsync.Secret] // the last token that a call succeeded with
+	given atomic.Pointer[given] // the last token that the vendor gave; nil: none
+}
+
+// A given token, and whether a call has succeeded with it.
+type given struct {
+	token  martsync.Secret
+	worked atomic.Bool
 }
 
 // tokens gets access tokens for one source.
@@ -142,17 +148,17 @@ func (t *tokens) refuse(ctx context.Context, token martsync.Secret) error {
 	return nil
 }
 
-// worked remembers that a call has succeeded with a token.
+// worked remembers that a call has succeeded with a token. Calls that began with an older one may end later.
 func (s *session) worked(token martsync.Secret) {
-	if last := s.good.Load(); last == nil || *last != token {
-		s.good.Store(&token)
+	if g := s.given.Load(); g != nil && g.token == token {
+		g.worked.Store(true)
 	}
 }
 
 // ended reports whether a token that is refused was of use before: a call has succeeded with it, or
 // somebody else has replaced it already.
 func (s *session) ended(ctx context.Context, token martsync.Secret) bool {
-	if last := s.good.Load(); last != nil && *last == token {
+	if g := s.given.Load(); g != nil && g.token == token && g.worked.Load() {
 		return true
 	}
 	if s.turn.Enter(ctx) != nil {
@@ -252,6 +258,9 @@ func (t *tokens) candidate(refused []martsync.Secret) (martsync.Secret, error) {
 // adopt takes over what a login gave. A new refresh token has replaced the one that was used.
 func (t *tokens) adopt(ctx context.Context, g granted, used martsync.Secret) {
 	t.token, t.scope, t.identity = g.AccessToken, g.Scope, g.ID
+	if last := t.given.Load(); last == nil || last.token != g.AccessToken { // a login may give the same one again
+		t.given.Store(&given{token: g.AccessToken})
+	}
 	if t.cfg.Grant != grantRefreshToken {
 		return
 	}
