@@ -108,12 +108,21 @@ type Batch struct {
 	Raw []Raw
 }
 
-// A Scope is a part of a table: the rows whose Column equals Value. The zero Scope is the
-// whole table.
+// A Scope is a part of a table: the rows whose Column equals Value or, if To is set, whose version
+// is from From up to, but not including, To. The zero Scope is the whole table.
+//
+// Of a range of versions what counts is the version that a row has in the table. So a source that says
+// that a range is complete has yielded every later version that its records had by then.
 type Scope struct {
-	Column string // a key column of type Int64 or String
-	Value  string // its value in decimal or as it is
+	Column string // a key column of type Int64 or String; of a range, the version, a Timestamp
+	Value  string // its value in decimal or as it is; "" of a range
+
+	From time.Time `json:",omitzero"`
+	To   time.Time `json:",omitzero"`
 }
+
+// IsRange reports whether the scope is a range of versions.
+func (s Scope) IsRange() bool { return !s.To.IsZero() }
 
 // A Census tells which records exist at the source among those whose key is greater than After
 // and at most UpTo: these and no others. Rows of the table in that range that are not among

@@ -250,6 +250,14 @@ func keyedStream(name string, script func(martsync.Cursor) []any) *scriptedStrea
 	}}
 }
 
+// versionedStream is of ids with the time of their version.
+func versionedStream(name string, script func(martsync.Cursor) []any) *scriptedStream {
+	s := keyedStream(name, script)
+	s.schema.Columns = append(s.schema.Columns, martsync.Column{Name: "at", Type: martsync.Timestamp})
+	s.schema.Version = "at"
+	return s
+}
+
 // plainStream is an append-only stream of ids: what is read twice is there twice.
 func plainStream(name string, script func(martsync.Cursor) []any) *scriptedStream {
 	s := keyedStream(name, script)

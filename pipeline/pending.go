@@ -83,7 +83,11 @@ func (p *pending) disjoint(s martsync.Scope) bool {
 		return false
 	}
 	for _, c := range p.complete {
-		if c.Column != s.Column || c.Value == s.Value {
+		same := c.Value == s.Value
+		if s.IsRange() {
+			same = c.From.Before(s.To) && s.From.Before(c.To)
+		}
+		if c.Column != s.Column || c.IsRange() != s.IsRange() || same {
 			return false
 		}
 	}

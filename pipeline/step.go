@@ -106,6 +106,10 @@ func (l *loader) check(b *martsync.Batch) error {
 			return fail("a scope is complete at a verified cursor only")
 		case !l.schema.Deletes || l.schema.Snapshot:
 			return fail("a scope is complete in a stream that tells no deletions this way")
+		case b.Complete.IsRange():
+			if err := l.checkRange(b.Complete); err != nil {
+				return fail("%w", err)
+			}
 		case b.Complete.Column != "" && !l.schema.IsKey(b.Complete.Column):
 			return fail("a scope is of column %q, which is not in the key", b.Complete.Column)
 		case b.Complete.Column != "" && l.schema.Columns[i].Type != martsync.Int64 && l.schema.Columns[i].Type != martsync.String:
@@ -114,6 +118,17 @@ func (l *loader) check(b *martsync.Batch) error {
 		if l.rows.rows > 0 && !l.rows.disjoint(*b.Complete) && l.unit.rows > 0 {
 			return errAgain // see commitFirst: by now it is too late
 		}
+	}
+	return nil
+}
+
+func (l *loader) checkRange(s *martsync.Scope) error {
+	i := l.schema.Index(s.Column)
+	switch {
+	case s.Column == "" || s.Column != l.schema.Version || l.schema.Columns[i].Type != martsync.Timestamp:
+		return fmt.Errorf("a range is of column %q, which is not a version that is a time", s.Column)
+	case s.Value != "" || !s.From.Before(s.To):
+		return fmt.Errorf("a range is from %v to %v, of the value %q", s.From, s.To, s.Value)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/crash"
+	"github.com/martsync/martsync/internal/rows"
 	"github.com/martsync/martsync/pipeline"
 	"github.com/martsync/martsync/state"
 )
@@ -316,6 +317,68 @@ func TestCompleteScopes(t *testing.T) {
 			t.Errorf("commits: got %d, want 1", got)
 		}
 	})
+}
+
+// TestCompleteRanges: ranges of versions that have nothing in common share a commit with each other, and with nothing else.
+func TestCompleteRanges(t *testing.T) {
+	at := func(seconds int64) rows.Micros { return rows.Micros(seconds * 1e6) }
+	versioned := func(cursor martsync.Cursor, cells ...[2]int64) martsync.Batch {
+		b := rows.NewBuilder(versionedStream("s", nil).schema.Columns)
+		for _, c := range cells {
+			b.Append(c[0], at(c[1]))
+		}
+		return martsync.Batch{Cursor: cursor, Records: b.Records()}
+	}
+	ranged := func(b martsync.Batch, from, to int64) martsync.Batch {
+		b.Complete = &martsync.Scope{Column: "at", From: time.Unix(from, 0), To: time.Unix(to, 0)}
+		return b
+	}
+	tests := []struct {
+		name    string
+		items   []any
+		commits int64
+		want    []int64
+	}{
+		{"one after the other", []any{
+			ranged(versioned("2", [2]int64{1, 11}), 10, 20), ranged(versioned("3", [2]int64{3, 21}), 20, 30),
+		}, 1, []int64{1, 3, 5}},
+		{"one twice", []any{
+			ranged(versioned("2", [2]int64{1, 11}, [2]int64{2, 12}), 10, 20), ranged(versioned("3", [2]int64{1, 11}), 10, 15),
+		}, 2, []int64{1, 3, 4, 5}},
+		{"after changes that are not committed yet", []any{
+			versioned("2", [2]int64{2, 31}), ranged(versioned("3", [2]int64{1, 11}), 10, 20),
+		}, 2, []int64{1, 2, 3, 4, 5}},
+		{"of which nothing is left", []any{ranged(versioned("2"), 20, 30)}, 1, []int64{1, 2, 5}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			first := versioned("1", [2]int64{1, 11}, [2]int64{2, 12}, [2]int64{3, 21}, [2]int64{4, 22}, [2]int64{5, 31})
+			s := versionedStream("s", always(first))
+			f := newFixture(t, s)
+			f.mustRun()
+			before := f.storage.Commits("s")
+			s.script = always(tt.items...)
+			f.mustRun()
+			f.want("s", tt.want...)
+			if got := f.storage.Commits("s") - before; got != tt.commits {
+				t.Errorf("commits: got %d, want %d", got, tt.commits)
+			}
+		})
+	}
+	for name, scope := range map[string]martsync.Scope{
+		"a range of no column":    {To: time.Unix(1, 0)},
+		"a range of a key":        {Column: "id", From: time.Unix(0, 0), To: time.Unix(1, 0)},
+		"a range with a value":    {Column: "at", Value: "1", From: time.Unix(0, 0), To: time.Unix(1, 0)},
+		"a range that is nothing": {Column: "at", From: time.Unix(1, 0), To: time.Unix(1, 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := versioned("1")
+			b.Complete = &scope
+			f := newFixture(t, versionedStream("s", always(b)))
+			_, err := f.run()
+			f.wantKind(err, martsync.Internal)
+		})
+	}
 }
 
 func TestSourcesThatBreakTheProtocol(t *testing.T) {

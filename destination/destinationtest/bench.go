@@ -288,3 +288,8 @@ var (
 
 // v is a version: so many seconds after the epoch.
 func v(seconds int64) rows.Micros { return rows.Micros(seconds * 1e6) }
+
+// versions is the scope of the rows of keyed from one version up to, but not including, another.
+func versions(from, to int64) martsync.Scope {
+	return martsync.Scope{Column: keyed.Version, From: time.Unix(from, 0), To: time.Unix(to, 0)}
+}

@@ -81,6 +81,33 @@ var deleteLaws = []law{
 			alive{"it's", int64(1), "back"}, alive{"it's", int64(2), "y"}, alive{"it's", int64(3), "y"},
 			flagged{"b", int64(1), "x"}, flagged{"c", int64(1), "x"}, alive{"c", int64(2), "x"})
 	}},
+	{"a complete range of versions marks what is absent in it", func(b *bench) {
+		b.load(keyed, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(2)}, alive{int64(3), "Cem", v(3)}, alive{int64(4), "Dan", v(4)},
+			alive{int64(5), "Eve", v(2)}, alive{int64(6), "Fay", nil}, flagged{int64(7), "Gil", v(2)}, alive{int64(8), "Hal", v(2)}, alive{int64(9), "Ida", v(6)})
+		b.loadScopes(keyed, "2", []martsync.Scope{versions(2, 4), versions(5, 6)},
+			alive{int64(2), "Bob", v(2)}, alive{int64(8), "Hal moved", v(8)}, alive{int64(9), "older", v(5)}, alive{int64(10), "Jon", v(3)})
+		b.want(keyed, alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(2)}, flagged{int64(3), "Cem", v(3)}, alive{int64(4), "Dan", v(4)},
+			flagged{int64(5), "Eve", v(2)}, alive{int64(6), "Fay", nil}, flagged{int64(7), "Gil", v(2)}, alive{int64(8), "Hal moved", v(8)},
+			alive{int64(9), "Ida", v(6)}, alive{int64(10), "Jon", v(3)})
+		b.loadScopes(keyed, "3", []martsync.Scope{versions(4, 5)})
+		b.load(keyed, "4", alive{int64(3), "Cem", v(3)})
+		b.want(keyed, alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(2)}, alive{int64(3), "Cem", v(3)}, flagged{int64(4), "Dan", v(4)},
+			flagged{int64(5), "Eve", v(2)}, alive{int64(6), "Fay", nil}, flagged{int64(7), "Gil", v(2)}, alive{int64(8), "Hal moved", v(8)},
+			alive{int64(9), "Ida", v(6)}, alive{int64(10), "Jon", v(3)})
+	}},
+	{"a complete range of which a part was staged", func(b *bench) {
+		b.load(keyed, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)}, alive{int64(3), "Cem", v(1)}, alive{int64(4), "Dan", v(2)})
+		w := b.open(keyed)
+		b.write(w, keyed, alive{int64(1), "Ann", v(1)})
+		b.stage(w, martsync.Commit{Next: "s1"})
+		b.close(w)
+		b.restart()
+		w = b.open(keyed)
+		b.write(w, keyed, alive{int64(2), "Bob", v(1)})
+		b.commit(w, martsync.Commit{Next: "2", Complete: []martsync.Scope{versions(1, 2)}})
+		b.close(w)
+		b.want(keyed, alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)}, flagged{int64(3), "Cem", v(1)}, alive{int64(4), "Dan", v(2)})
+	}},
 	{"a tombstone does not make a row present", func(b *bench) {
 		b.load(keyed, "1", alive{int64(1), "Ann", v(1)}, alive{int64(2), "Bob", v(1)})
 		b.loadScopes(keyed, "2", []martsync.Scope{{}}, alive{int64(1), "Ann", v(1)}, tombstone{int64(2), nil, v(0)})

@@ -147,9 +147,13 @@ func randomLoads(b *bench, seed uint64) {
 			batches = append(batches, batch)
 		}
 		var complete []martsync.Scope
-		switch r.IntN(4) {
+		switch r.IntN(5) {
 		case 0:
 			complete = []martsync.Scope{{}}
+		case 2:
+			if from := r.Int64N(8); s.Version != "" {
+				complete = []martsync.Scope{versions(from, from+1+r.Int64N(4))}
+			}
 		case 1:
 			complete = []martsync.Scope{{Column: "id", Value: "3"}, {Column: "id", Value: "4"}}
 		}

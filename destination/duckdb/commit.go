@@ -423,7 +423,7 @@ func (w *writer) count(ctx context.Context, c martsync.Commit) error {
 
 // conditions restrict the table to the scopes, those of one column together.
 func (w *writer) conditions(scopes []martsync.Scope) ([]string, error) {
-	var order []string
+	var order, ranges []string
 	values := map[string][]string{}
 	for _, s := range scopes {
 		if s.Column == "" {
@@ -432,6 +432,13 @@ func (w *writer) conditions(scopes []martsync.Scope) ([]string, error) {
 		i := w.table.find(s.Column)
 		if i < 0 || w.schema.Index(s.Column) < 0 {
 			return nil, bug(w.op, "a scope names the column %q, which does not exist", s.Column)
+		}
+		if s.IsRange() {
+			if w.table.columns[i].Type == martsync.Timestamp { // else it orders no times
+				column := "t." + sqlgen.Ident(s.Column)
+				ranges = append(ranges, column+" >= "+literal(s.From)+" AND "+column+" < "+literal(s.To))
+			}
+			continue
 		}
 		if _, ok := values[s.Column]; !ok {
 			order = append(order, s.Column)
@@ -446,7 +453,7 @@ func (w *writer) conditions(scopes []martsync.Scope) ([]string, error) {
 		}
 		values[s.Column] = append(values[s.Column], value)
 	}
-	var out []string
+	out := ranges
 	for _, column := range order {
 		out = append(out, "t."+sqlgen.Ident(column)+" IN ("+strings.Join(values[column], ", ")+")")
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -164,11 +165,16 @@ func (m *model) draw(t *rapid.T) martsync.Commit {
 		c.Windows = []martsync.Window{{Job: fmt.Sprint("job ", m.steps), Records: -1, Bytes: 3, From: noon, Written: int64(m.steps)}}
 	}
 	if m.schema.Deletes {
-		switch rapid.IntRange(0, 5).Draw(t, "scope") {
+		switch rapid.IntRange(0, 6).Draw(t, "scope") {
 		case 0:
 			c.Complete = []martsync.Scope{{}}
 		case 1:
 			c.Complete = []martsync.Scope{{Column: "list", Value: "1"}}
+		case 3:
+			if m.schema.Version != "" {
+				from := rapid.Int64Range(0, 4).Draw(t, "from")
+				c.Complete = []martsync.Scope{{Column: m.schema.Version, From: time.UnixMicro(from), To: time.UnixMicro(from + 2)}}
+			}
 		case 2:
 			c.Complete = []martsync.Scope{{Column: "id", Value: "a key of some length 2"}, {Column: "list", Value: "2"}}
 		}

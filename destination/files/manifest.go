@@ -117,8 +117,10 @@ type column struct {
 // The types below are those of the root package with names for JSON; they convert into each other.
 type (
 	scope struct {
-		Column string `json:"column,omitempty"`
-		Value  string `json:"value,omitempty"`
+		Column string    `json:"column,omitempty"`
+		Value  string    `json:"value,omitempty"`
+		From   time.Time `json:"from,omitzero"`
+		To     time.Time `json:"to,omitzero"`
 	}
 	census struct {
 		After int64   `json:"after"`

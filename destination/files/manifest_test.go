@@ -29,7 +29,7 @@ func TestManifestSurvives(t *testing.T) {
 			Rows: 1, Bytes: 2, SHA256: "ab", Upload: blob.Receipt{Key: "people/a.parquet", ID: "x", Parts: []blob.Part{{Number: 1, ETag: `"e"`, CRC32C: "c"}}, Size: 2, SHA256: "ab"},
 			Begun: noon, Ranges: map[string]valueRange{"id": {math.MinInt64, math.MaxInt64}}, Deleted: true,
 		}},
-		Complete: []scope{{}, {"list", "it's"}}, Censuses: []census{{math.MinInt64, math.MaxInt64, []int64{-1, 1<<53 + 1}}},
+		Complete: []scope{{}, {Column: "list", Value: "it's"}, {Column: "at", From: time.Unix(1, 5000).UTC(), To: time.Unix(2, 0).UTC()}}, Censuses: []census{{math.MinInt64, math.MaxInt64, []int64{-1, 1<<53 + 1}}},
 		Windows:     []window{{From: noon, To: noon.Add(time.Hour), Job: "j", Filter: `"<f>"`, Records: -1, Bytes: 1 << 60, SHA256: "s", Parsed: 1, Quarantined: 2, Written: 3, Calls: 4}, {}},
 		Quarantined: []quarantined{{"j", 2, "c", "why", "a\x00\n🙂"}},
 		Log:         []martsync.LogEntry{{Time: noon, Sync: "run-1", Stream: "people", Operation: "commit", Success: true, Message: "m", Rows: 1, Bytes: 2}},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -82,6 +83,7 @@ func appendEvents(dst []byte, scopes []martsync.Scope, censuses []martsync.Censu
 			dst = binary.AppendUvarint(dst, uint64(len(text)))
 			dst = append(dst, text...)
 		}
+		dst = appendInstant(appendInstant(dst, s.From), s.To)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(censuses)))
 	for _, c := range censuses {
@@ -95,6 +97,14 @@ func appendEvents(dst []byte, scopes []martsync.Scope, censuses []martsync.Censu
 		}
 	}
 	return dst
+}
+
+// appendInstant writes a time to the microsecond, which is what columns have.
+func appendInstant(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, 0)
+	}
+	return binary.AppendVarint(append(dst, 1), t.UnixMicro())
 }
 
 func cutEvents(b []byte) (scopes []martsync.Scope, censuses []martsync.Census, err error) {
@@ -126,11 +136,17 @@ func cutEvents(b []byte) (scopes []martsync.Scope, censuses []martsync.Census, e
 		b = b[n:]
 		return s
 	}
+	instant := func() time.Time {
+		if unsigned() == 0 {
+			return time.Time{}
+		}
+		return time.UnixMicro(signed()).UTC()
+	}
 	for range unsigned() {
 		if err != nil {
 			return nil, nil, tempError(err)
 		}
-		scopes = append(scopes, martsync.Scope{Column: text(), Value: text()})
+		scopes = append(scopes, martsync.Scope{Column: text(), Value: text(), From: instant(), To: instant()})
 	}
 	for range unsigned() {
 		c := martsync.Census{After: signed(), UpTo: signed()}

@@ -182,6 +182,10 @@ func (t *replayTable) complete(scopes []martsync.Scope) {
 			continue
 		}
 		column := t.schema().Index(s.Column)
+		if s.IsRange() {
+			t.completeRange(s, column)
+			continue
+		}
 		if t.r.fixed(s.Column) {
 			for _, i := range t.where(column)[s.Value] {
 				t.miss(int(i))
@@ -192,6 +196,19 @@ func (t *replayTable) complete(scopes []martsync.Scope) {
 			if t.text(i, column) == s.Value {
 				t.miss(i)
 			}
+		}
+	}
+}
+
+// completeRange marks those whose version is in a range. A column that is no time orders no times.
+func (t *replayTable) completeRange(s martsync.Scope, column int) {
+	if column < 0 || t.schema().Columns[column].Type != martsync.Timestamp {
+		return
+	}
+	from, to := s.From.UnixMicro(), s.To.UnixMicro()
+	for i := range t.records {
+		if value := cellAt(t.records[i].cells, column); value != nil && int64Of(value) >= from && int64Of(value) < to {
+			t.miss(i)
 		}
 	}
 }

@@ -307,9 +307,14 @@ func (m *replayModel) draw(t *rapid.T) martsync.Commit {
 		return c
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "scopes") {
-		switch rapid.IntRange(0, 6).Draw(t, "scope") {
+		switch rapid.IntRange(0, 7).Draw(t, "scope") {
 		case 0:
 			c.Complete = append(c.Complete, martsync.Scope{})
+		case 3:
+			if i := m.schema.Index(m.schema.Version); i >= 0 && m.schema.Columns[i].Type == martsync.Timestamp {
+				from := time.UnixMicro(1_700_000_000_000_000 + int64(rapid.IntRange(0, 40).Draw(t, "from")))
+				c.Complete = append(c.Complete, martsync.Scope{Column: m.schema.Version, From: from, To: from.Add(10 * time.Microsecond)})
+			}
 		case 1:
 			c.Complete = append(c.Complete, martsync.Scope{Column: "value", Value: fmt.Sprint(rapid.IntRange(0, 40).Draw(t, "value"))})
 		case 2:

@@ -84,7 +84,7 @@ func (t *table) apply(snapshot bool, all []row, c martsync.Commit) {
 	}
 	for _, scope := range c.Complete {
 		for _, r := range t.order {
-			if !present[r] && (scope.Column == "" || rows.Text(r.cells[scope.Column]) == scope.Value) {
+			if !present[r] && holds(scope, r) {
 				r.deleted = true
 			}
 		}
@@ -97,6 +97,17 @@ func (t *table) apply(snapshot bool, all []row, c martsync.Commit) {
 			}
 		}
 	}
+}
+
+// holds reports whether a record is in a scope.
+func holds(s martsync.Scope, r *record) bool {
+	switch v := r.cells[s.Column].(type) {
+	case rows.Micros:
+		if s.IsRange() {
+			return int64(v) >= s.From.UnixMicro() && int64(v) < s.To.UnixMicro()
+		}
+	}
+	return !s.IsRange() && (s.Column == "" || rows.Text(r.cells[s.Column]) == s.Value)
 }
 
 // set stores a row that won over what the record was.

@@ -223,10 +223,10 @@ func (w *writer) load(files []file, c martsync.Commit) (*load, error) {
 		l.nullKeys = l.nullKeys || f.NullKeys
 	}
 	var err error
-	if l.scopes, err = w.conditions(c.Complete); err != nil {
+	if l.scopes, l.ranges, err = w.conditions(c.Complete); err != nil {
 		return nil, err
 	}
-	l.nullKeys = l.nullKeys || len(l.scopes) > 0
+	l.nullKeys = l.nullKeys || len(l.scopes)+len(l.ranges) > 0
 	var census bound
 	if len(c.Censuses) > 0 {
 		var after, upTo int64

@@ -25,6 +25,7 @@ type load struct {
 	nullKeys bool     // a key may be NULL
 	bounds   []string // conditions on t that hold for each row that has a partner
 	scopes   []string // conditions on a key: it is in a complete scope; "TRUE" is the whole table
+	ranges   []string // conditions on a version: it is in a complete range
 	census   []string // conditions on a key: it is in the range of a census
 }
 
@@ -42,6 +43,7 @@ const (
 	rowName   = `"_MARTSYNC_ROW"`   // sequence of the last record that counts
 	goneName  = `"_MARTSYNC_GONE"`  // sequence of the last tombstone that counts
 	hereName  = `"_MARTSYNC_HERE"`  // 1: the key has a record
+	rangeName = `"_MARTSYNC_RANGE"` // 1: the table's row is in a complete range of versions
 	foundName = `"_MARTSYNC_FOUND"` // 1: a census names the key
 	countName = `"_MARTSYNC_COUNTS"`
 	markName  = `"_MARTSYNC_MARK"` // what scopes and censuses say of the key
@@ -52,7 +54,7 @@ var seqName, kindName = ident(sequenceColumn), ident(kindColumn)
 
 // statement is what brings the rows in; "": there is nothing to do.
 func (l *load) statement() string {
-	marks := len(l.scopes)+len(l.census) > 0
+	marks := l.marks()
 	switch {
 	case l.replace && l.staging == "":
 		return "DELETE FROM " + l.target
@@ -138,8 +140,11 @@ func (l *load) insertValue(f field) string {
 }
 
 func (l *load) isResolved() bool {
-	return l.gone || len(l.scopes)+len(l.census) > 0 || l.hasSticky()
+	return l.gone || l.marks() || l.hasSticky()
 }
+
+// marks reports whether something says of rows of the table that they no longer exist.
+func (l *load) marks() bool { return len(l.scopes)+len(l.ranges)+len(l.census) > 0 }
 
 // latest is one row for each key if there are neither tombstones nor sticky columns nor marks: the highest version,
 // of equal ones the last (I6).
@@ -231,8 +236,11 @@ func (l *load) resolved() string {
 	if l.version != "" {
 		window = append(window, "MAX(IFF("+countName+", "+l.version+", NULL))"+over+" AS "+lastName)
 	}
-	if len(l.scopes) > 0 {
+	if len(l.scopes)+len(l.ranges) > 0 {
 		window = append(window, fmt.Sprintf("MAX(IFF(%s <= %d, 1, 0))%s AS %s", kindName, kindFlagged, over, hereName))
+	}
+	if len(l.ranges) > 0 {
+		window = append(window, fmt.Sprintf("MAX(IFF(%s = %d AND (%s), 1, 0))%s AS %s", kindName, kindStored, strings.Join(l.ranges, " OR "), over, rangeName))
 	}
 	if len(l.census) > 0 {
 		window = append(window, fmt.Sprintf("MAX(IFF(%s = %d, 1, 0))%s AS %s", kindName, kindExists, over, foundName))
@@ -279,20 +287,20 @@ func (l *load) buried(alias string) string {
 	return "COALESCE(" + alias + goneName + ", -1) > COALESCE(" + alias + rowName + ", -1)"
 }
 
-// events are the staged rows, and the keys of the table that scopes and censuses may be about.
+// events are the staged rows, and the keys of the table, for ranges with their versions, that scopes and censuses may be about.
 func (l *load) events() string {
 	names := make([]string, 0, len(l.fields)+2)
 	keys := make([]string, 0, len(l.fields)+2)
 	for _, f := range l.fields {
 		names = append(names, f.name)
-		if f.key {
+		if f.key || f.name == l.version && len(l.ranges) > 0 {
 			keys = append(keys, f.name)
 		} else {
 			keys = append(keys, "NULL")
 		}
 	}
 	query := "SELECT " + strings.Join(append(names, seqName, kindName), ", ") + "\nFROM " + l.staging
-	if len(l.scopes)+len(l.census) > 0 && !l.replace {
+	if l.marks() && !l.replace {
 		query += "\nUNION ALL\nSELECT " + strings.Join(append(keys, "NULL", strconv.Itoa(kindStored)), ", ") + "\nFROM " + l.target + "\nWHERE " + l.absent()
 	}
 	return query
@@ -304,8 +312,12 @@ func (l *load) mark() string {
 	if len(l.census) > 0 {
 		b.WriteString(" WHEN " + strings.Join(l.census, " OR ") + " THEN " + foundName + " = 0")
 	}
-	if len(l.scopes) > 0 {
-		b.WriteString(" WHEN " + hereName + " = 0 AND (" + strings.Join(l.scopes, " OR ") + ") THEN TRUE")
+	within := l.scopes
+	if len(l.ranges) > 0 {
+		within = append(slices.Clone(within), rangeName+" = 1")
+	}
+	if len(within) > 0 {
+		b.WriteString(" WHEN " + hereName + " = 0 AND (" + strings.Join(within, " OR ") + ") THEN TRUE")
 	}
 	if b.Len() == 0 {
 		return ""
@@ -373,20 +385,31 @@ func (l *load) markAbsent() string {
 
 // absent is the condition that a row of the table may have to be marked.
 func (l *load) absent() string {
-	return l.deleted + " IS DISTINCT FROM TRUE AND (" + strings.Join(slices.Concat(l.scopes, l.census), " OR ") + ")"
+	return l.deleted + " IS DISTINCT FROM TRUE AND (" + strings.Join(slices.Concat(l.scopes, l.ranges, l.census), " OR ") + ")"
 }
 
-// conditions restrict keys to the scopes, those of one column together.
-func (w *writer) conditions(scopes []martsync.Scope) ([]string, error) {
+// conditions restrict keys to the scopes, those of one column together, and versions to the ranges.
+func (w *writer) conditions(scopes []martsync.Scope) (conditions, ranges []string, err error) {
 	var order []string
 	values := map[string][]string{}
 	for _, s := range scopes {
 		if s.Column == "" {
-			return []string{"TRUE"}, nil // the whole table covers the others
+			return []string{"TRUE"}, nil, nil // the whole table covers the others
+		}
+		if s.IsRange() {
+			i := w.schema.Index(s.Column)
+			if i < 0 {
+				return nil, nil, bug("commit "+w.schema.Stream, "a scope names the column %q, which does not exist", s.Column)
+			}
+			name := w.d.config.columnName(w.schema.Columns[i])
+			if t := w.table.find(name); t >= 0 && w.table.columns[t].Type == martsync.Timestamp { // else it orders no times
+				ranges = append(ranges, fmt.Sprintf("(%s >= %s AND %s < %s)", ident(name), moment(s.From), ident(name), moment(s.To)))
+			}
+			continue
 		}
 		i := w.schema.Index(s.Column)
 		if i < 0 || !w.schema.IsKey(s.Column) {
-			return nil, bug("commit "+w.schema.Stream, "a scope names the column %q, which is not of the key", s.Column)
+			return nil, nil, bug("commit "+w.schema.Stream, "a scope names the column %q, which is not of the key", s.Column)
 		}
 		name := w.d.config.columnName(w.schema.Columns[i])
 		if _, ok := values[name]; !ok {
@@ -396,17 +419,16 @@ func (w *writer) conditions(scopes []martsync.Scope) ([]string, error) {
 		if t := w.table.find(name); t >= 0 && (w.table.columns[t].Type == martsync.Int64 || w.table.columns[t].Type == martsync.Decimal) {
 			n, err := strconv.ParseInt(s.Value, 10, 64)
 			if err != nil {
-				return nil, bug("commit "+w.schema.Stream, "a scope wants %q in the column %s of integers", s.Value, s.Column)
+				return nil, nil, bug("commit "+w.schema.Stream, "a scope wants %q in the column %s of integers", s.Value, s.Column)
 			}
 			value = strconv.FormatInt(n, 10)
 		}
 		values[name] = append(values[name], value)
 	}
-	out := make([]string, 0, len(order))
 	for _, column := range order {
-		out = append(out, ident(column)+" IN ("+strings.Join(values[column], ", ")+")")
+		conditions = append(conditions, ident(column)+" IN ("+strings.Join(values[column], ", ")+")")
 	}
-	return out, nil
+	return conditions, ranges, nil
 }
 
 // ranges are the conditions for the ranges of censuses; those that follow each other are one.

@@ -187,7 +187,7 @@ func (p *twins) commit() martsync.Commit {
 	if !p.schema.Deletes {
 		return c
 	}
-	switch rapid.IntRange(0, 6).Draw(p.rt, "scope") {
+	switch rapid.IntRange(0, 7).Draw(p.rt, "scope") {
 	case 0:
 		c.Complete = []martsync.Scope{{}}
 	case 1:
@@ -195,6 +195,14 @@ func (p *twins) commit() martsync.Commit {
 	case 2:
 		if slices.Contains(p.schema.Key, "list") {
 			c.Complete = []martsync.Scope{{Column: "list", Value: "it's a \\ list"}, {Column: "id", Value: "3"}}
+		}
+	case 5:
+		if p.schema.Version != "" {
+			from := rapid.Int64Range(0, 3).Draw(p.rt, "from")
+			c.Complete = []martsync.Scope{{Column: p.schema.Version, From: time.UnixMicro(from), To: time.UnixMicro(from + 2)}}
+			if slices.Contains(p.schema.Key, "id") && rapid.Bool().Draw(p.rt, "and a key") {
+				c.Complete = append(c.Complete, martsync.Scope{Column: "id", Value: "2"})
+			}
 		}
 	case 3, 4:
 		if len(p.schema.Key) == 1 && !p.counted { // ranges must not overlap, also with those of a stage

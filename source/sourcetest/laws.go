@@ -90,8 +90,8 @@ func checkBatch(schema *martsync.Schema, b *martsync.Batch) error {
 	if b.Discard && (b.Records != nil || b.Quarantined != nil || b.Window != nil || b.Complete != nil || b.Census != nil || b.Cursor == "") {
 		return errors.New("a batch that discards has a cursor and nothing else")
 	}
-	if c := b.Complete; c != nil && (b.Cursor == "" || b.Unverified || !schema.Deletes || c.Column != "" && !schema.IsKey(c.Column)) {
-		return fmt.Errorf("complete scope %+v: want a verified cursor, a schema with deletes and a key column", *c)
+	if c := b.Complete; c != nil && (b.Cursor == "" || b.Unverified || !schema.Deletes || c.Column != "" && !schema.IsKey(c.Column) && (!c.IsRange() || c.Column != schema.Version)) {
+		return fmt.Errorf("complete scope %+v: want a verified cursor, a schema with deletes and a key column, or the version of a range", *c)
 	}
 	if c := b.Census; c != nil {
 		if b.Cursor == "" || b.Unverified || !schema.Deletes || len(schema.Key) != 1 {
