@@ -93,12 +93,12 @@ type partSpec struct {
 	convert func(context.Context, *rowWriter, *martsync.Records) error
 
 	added    int                            // fields at the beginning that the vendor puts into the file by itself
-	orphans  bool                           // a job that was created and could not be written down is left alone: its header would prove nothing
 	shared   string                         // what its jobs export, which other streams may need, too; "": nobody does
 	kind     bodyKind                       // of the files; "": exportFile
 	prepare  func(*exportOptions, window)   // adds to the options of a job
 	covers   func(window) (from, to second) // what a window means where it is not a range of time
-	complete func(window) *martsync.Scope   // what a file without a misfit is all of; nil: nothing
+	complete func(window) *martsync.Scope   // what a file is all of that has been read, unless it had a misfit; nil: nothing
+	listed   bool                           // what is gone shows in a listing, for which quarantine matters: see position.Stray
 
 	// Page by page; pages is nil where there is no such way.
 	pages *pages
@@ -169,13 +169,11 @@ type run struct {
 	rawBytes  int
 	dirty     bool     // pos has changed since it was last yielded
 	delivered bool     // rows, or bytes they may come from, have been yielded since the last verified cursor
-	fresh     *job     // intended by this read: it cannot be in the vendor's list yet
 	born      *job     // created by this read: it cannot have been enqueued yet
 	discarded func()   // hears that what was yielded has been taken back; nil: nobody
 	doubted   bool     // it has been noted that leads cannot be read by id
 	count     *counter // of the pages that are being read; nil: they are not counted
 	stray     int64    // lines of gathered files that are in quarantine
-	unsure    bool     // one of the gathered files was not there and has been taken for empty
 	bound     second   // where the windows under way end if not with the run; 0: with the run
 	hangUp    func()   // closes the download under way, which goes on where it was; nil: there is none
 }

@@ -50,6 +50,15 @@ func newDownload(ctx context.Context, j *job, open func(context.Context, int64) 
 	return d, nil
 }
 
+// fileOf opens the file of a job at an offset.
+func (r *run) fileOf(spec *partSpec, j *job) func(context.Context, int64) (io.ReadCloser, error) {
+	return func(ctx context.Context, offset int64) (io.ReadCloser, error) {
+		j.Calls++
+		body, _, err := r.src.client.file(ctx, spec.object.path(j.ID, "file.json"), offset)
+		return body, err
+	}
+}
+
 // Read gives the bytes of the file after those delivered before. Its errors are final.
 func (d *download) Read(p []byte) (int, error) {
 	if d.err != nil {

@@ -46,11 +46,6 @@ func (b *badFile) Error() string { return b.why }
 // again, its job is made anew.
 func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
 	j := p.Jobs[0]
-	if j.Taken {
-		if err := r.prove(ctx, spec, p, j); err != nil || j.ID == "" {
-			return err
-		}
-	}
 	// Now, since they may take a call, and a download makes none while it is open: see records.
 	o, err := spec.options(ctx, p, j)
 	if err != nil {
@@ -60,11 +55,7 @@ func (r *run) deliver(ctx context.Context, spec *partSpec, p *part) error {
 		// What the file of an empty job looks like, or whether there is one, is not documented.
 		return r.finish(ctx, spec, p, j, o, filePosition{}, "")
 	}
-	d, err := newDownload(ctx, j, func(ctx context.Context, offset int64) (io.ReadCloser, error) {
-		j.Calls++
-		body, _, err := r.src.client.file(ctx, spec.object.path(j.ID, "file.json"), offset)
-		return body, err
-	})
+	d, err := newDownload(ctx, j, r.fileOf(spec, j))
 	if err != nil {
 		return &martsync.Error{Kind: martsync.Data, Op: "marketo: resume " + r.schema.Stream, Err: err}
 	}
@@ -234,20 +225,6 @@ func readError(ctx context.Context, d *download, err error) error {
 	return err
 }
 
-// prove makes sure that a job found in the vendor's list is the one that was meant, before
-// anything of it is delivered. A file without a header proves nothing.
-func (r *run) prove(ctx context.Context, spec *partSpec, p *part, j *job) error {
-	h, err := r.firstLine(ctx, spec, j)
-	if err != nil && !errors.Is(err, errGone) && !errors.Is(err, errNoHeader) {
-		return err
-	}
-	if err != nil || sign(h) != j.Sign {
-		return r.retry(ctx, p, j, "it was found in the vendor's list, and its header does not show that it is ours", false)
-	}
-	j.Taken, r.dirty = false, true
-	return r.remember()
-}
-
 // errNoHeader is a file whose first line cannot be read.
 var errNoHeader = errors.New("there is no header")
 
@@ -271,7 +248,7 @@ func (r *run) firstLine(ctx context.Context, spec *partSpec, j *job) ([]string, 
 
 // header is the header of a file that is resumed after it.
 func (r *run) header(ctx context.Context, spec *partSpec, p *part, j *job) ([]string, error) {
-	if h := j.fieldOrder(r.schema.Stream, spec.name, p.wanted(spec)); sign(h) == j.Sign {
+	if h := p.wanted(spec); sign(h) == j.Sign {
 		return h, nil
 	}
 	// The account's fields have changed since the job was created, so its header is not known.
@@ -292,7 +269,7 @@ func checkHeader(j *job, header, wanted []string) error {
 	case s == j.Sign:
 		return nil
 	case sameFields(header, wanted):
-		j.Sign = s // another order: nothing depends on it for a job that is certainly ours
+		j.Sign = s // another order: columns are found by name
 		return nil
 	}
 	return &badFile{why: "its columns are not the ones asked for", download: true}
@@ -336,6 +313,9 @@ func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o expor
 		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
 		sure := *spec
 		sure.complete = nil // a guess is no reason to take records for deleted
+		if spec.listed {
+			r.pos.Stray = r.now()
+		}
 		return r.finish(ctx, &sure, p, j, o, filePosition{}, "")
 	}
 	return r.retry(ctx, p, j, "its file is gone", false)
@@ -345,8 +325,13 @@ func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o expor
 func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions, end filePosition, sum string) error {
 	w := spec.window(j, o, end, sum)
 	b := martsync.Batch{Window: w}
-	if spec.complete != nil && end.Bad == 0 { // else somebody is there and no row says so
-		b.Complete = spec.complete(j.window)
+	if spec.complete != nil {
+		if b.Complete = spec.complete(j.window); end.Bad > 0 { // somebody is there and no row says so
+			b.Complete = nil
+		}
+	}
+	if spec.listed && end.Bad > 0 {
+		r.pos.Stray = r.now()
 	}
 	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
 	if p.Late != nil {

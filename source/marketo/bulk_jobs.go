@@ -145,9 +145,6 @@ func (r *run) fill(ctx context.Context, spec *partSpec, p *part) (parked, err er
 			r.src.env.Log.DebugContext(ctx, "the vendor's export queue is full", "stream", r.schema.Stream, "job", j.ID)
 			return nil, nil
 		case martsync.KindOf(err) == martsync.Quota:
-			if j.ID == "" && r.fresh == j { // refused, so there is no job: tomorrow's is another one, and not a day old
-				j.Since, j.Sign, r.dirty = 0, "", true
-			}
 			r.parked, r.parkedUntil = &quotaError{err}, r.now().add(martsync.AfterOf(err))
 			return err, nil
 		default:
@@ -209,41 +206,24 @@ func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error
 	return nil
 }
 
-// create registers the export job of a window, or finds the one that an earlier read created
-// and could not write down. It returns with j.ID empty if the vendor made no usable job.
+// create registers the export job of a window. It returns with j.ID empty if the vendor made no usable job.
+//
+// A process that dies before the id is written down leaves a job that nobody knows. It is in state Created and nobody enqueues it,
+// so it exports nothing, costs nothing and vanishes after seven days; the window gets another one.
 func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error {
-	if j.Since != 0 && r.fresh != j && !spec.orphans {
-		found, err := r.adopt(ctx, spec, p, j)
-		if err != nil || found {
-			return err
-		}
-	}
 	options, err := spec.options(ctx, p, j)
 	if err != nil {
 		return err
 	}
 	for {
-		// The intention first: from here on a crash leaves at most one job that nobody knows.
-		fields := p.wanted(spec)
-		if j.Since == 0 || j.Sign != sign(j.fieldOrder(r.schema.Stream, spec.name, fields)) {
-			j.Since = r.now()
-			j.Sign = sign(j.fieldOrder(r.schema.Stream, spec.name, fields))
-			r.fresh, r.dirty = j, true
-			if err := r.remember(); err != nil {
-				return err
-			}
-		}
+		fields, since := p.wanted(spec), r.now()
 		options.by = p.filterBy() // which adjust may have changed
-		v, err := r.register(ctx, spec, j, fields, options)
+		v, err := r.register(ctx, spec, j, since, fields, options)
 		if j.Shared && err == nil {
 			return r.remember()
 		}
 		if err != nil {
-			if !r.shorten(p, j, err) && !r.adjust(spec, p, fields, err) {
-				return err
-			}
-			// Whoever finds the next job in the vendor's list does not see what it was created with.
-			if err := r.remember(); err != nil {
+			if !r.adjust(spec, p, fields, err) {
 				return err
 			}
 			continue
@@ -254,7 +234,7 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 		if r.ahead(ctx, spec, p, j, v) {
 			return r.remember()
 		}
-		j.ID, j.State, j.Taken = v.ExportID, created, false
+		j.ID, j.State, j.Since, j.Sign = v.ExportID, created, since, sign(fields)
 		r.src.client.meter.exported(1, 0)
 		r.born, r.dirty = j, true
 		r.filtered(spec, p)
@@ -305,23 +285,21 @@ func (spec *partSpec) options(ctx context.Context, p *part, j *job) (exportOptio
 	return o, nil
 }
 
-// register makes the call and claims the new job in one step, as seen by other streams.
-func (r *run) register(ctx context.Context, spec *partSpec, j *job, fields []string, o exportOptions) (*vendorJob, error) {
-	r.jobs.creating.Lock()
-	defer r.jobs.creating.Unlock()
-	if k, ok := r.src.shared.find(spec.shared, j.From, j.To, r.now()); ok && spec.shared != "" && k.To == j.To {
-		j.take(k) // another stream was faster
-		r.jobs.claim(r.schema.Stream, k.ID)
-		r.dirty = true
-		return nil, nil
+// register makes the call. Of an export that several streams need it is made by one of them, and known to the others in the same step.
+func (r *run) register(ctx context.Context, spec *partSpec, j *job, since second, fields []string, o exportOptions) (*vendorJob, error) {
+	if spec.shared != "" {
+		r.src.shared.creating.Lock()
+		defer r.src.shared.creating.Unlock()
+		if k, ok := r.src.shared.find(spec.shared, j.From, j.To, r.now()); ok && k.To == j.To {
+			j.take(k) // another stream was faster
+			r.dirty = true
+			return nil, nil
+		}
 	}
 	j.Calls++
-	v, err := r.src.createJob(ctx, spec.object, j.fieldOrder(r.schema.Stream, spec.name, fields)[spec.added:], spec.object.filter(j.window, o))
-	if err == nil && v != nil {
-		r.jobs.claim(r.schema.Stream, v.ExportID)
-		if spec.shared != "" && validID(v.ExportID) && v.state() != failed && v.state() != cancelled {
-			r.src.shared.add(spec.shared, &job{window: j.window, ID: v.ExportID, Since: j.Since})
-		}
+	v, err := r.src.createJob(ctx, spec.object, fields[spec.added:], spec.object.filter(j.window, o))
+	if spec.shared != "" && err == nil && v != nil && validID(v.ExportID) && v.state() != failed && v.state() != cancelled {
+		r.src.shared.add(spec.shared, &job{window: j.window, ID: v.ExportID, Since: since})
 	}
 	return v, err
 }
@@ -383,36 +361,6 @@ func wordByte(b byte) bool {
 	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80
 }
 
-// adopt looks in the vendor's list for the job that an earlier read meant to create. Exactly
-// one job that nobody knows and that is not older than the intention is taken for it; the header
-// of its file will prove it (see fieldOrder). More than one, and none is touched: those that
-// nobody enqueues cost nothing and vanish after seven days.
-func (r *run) adopt(ctx context.Context, spec *partSpec, p *part, j *job) (bool, error) {
-	r.jobs.creating.Lock()
-	defer r.jobs.creating.Unlock()
-	j.Calls++
-	listed, err := r.src.listJobs(ctx, spec.object)
-	if err != nil {
-		return false, err
-	}
-	var ids []string
-	for _, v := range listed {
-		made, ok := parseSecond(v.CreatedAt)
-		if ok && made >= j.Since.add(-clockSkew) && validID(v.ExportID) && !r.jobs.isKnown(v.ExportID) {
-			ids = append(ids, v.ExportID)
-		}
-	}
-	if len(ids) != 1 {
-		return false, nil
-	}
-	j.ID, j.State, j.Taken = ids[0], created, true
-	r.born, r.dirty = j, true // the list says that it is in state Created
-	r.jobs.claim(r.schema.Stream, j.ID)
-	r.filtered(spec, p)
-	r.src.env.Log.InfoContext(ctx, "found the export job of an interrupted run", "stream", r.schema.Stream, "job", j.ID)
-	return true, nil
-}
-
 // ask looks at the jobs that may have moved: the first ones that run.
 func (r *run) ask(ctx context.Context, spec *partSpec, p *part) error {
 	looked := 0
@@ -450,6 +398,11 @@ func (r *run) look(ctx context.Context, spec *partSpec, p *part, j *job) error {
 	switch s := v.state(); s {
 	case completed:
 		j.State, j.Rows, j.Size, j.Sum = completed, v.Records, v.FileSize, parseSum(v.FileChecksum)
+		if j.Made = j.Asked.add(clockSkew); v.FinishedAt != "" {
+			if finished, ok := parseSecond(v.FinishedAt); ok {
+				j.Made = min(j.Made, finished) + 1
+			}
+		}
 		if j.Size != nil && !j.Shared {
 			r.src.client.meter.exported(0, *j.Size)
 		}

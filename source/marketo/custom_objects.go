@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/columns"
@@ -107,15 +106,15 @@ func validName(name string) bool {
 }
 
 // A customStream reads one custom object by the time of its records' last change, and now and then all of
-// it, to see what is gone.
+// it, to see what is gone; see customListing.
 type customStream struct {
 	*rangeStream
-	whole *partSpec // a part like the stream's own, that is gathered
+	whole *partSpec // a part like the stream's own, of the listing
 }
 
 func newCustom(s *source, d *dispatcher, stream string, about description) *customStream {
 	o := customObject(about.Name)
-	cols := columnsWith(about.fields(), field{Name: o.key, DisplayName: "Marketo GUID", DataType: "string"})
+	cols := columnsWith(about.fields(), field{Name: o.key, DisplayName: "Marketo GUID", DataType: "string"}, field{Name: byUpdate, DisplayName: "Updated At", DataType: "datetime"})
 	schema := martsync.Schema{Stream: stream, Columns: cols, Key: []string{columnOf(cols, o.key)}, Version: versionOf(cols), Deletes: true}
 	fields := []string{o.key}
 	for _, c := range cols {
@@ -123,13 +122,11 @@ func newCustom(s *source, d *dispatcher, stream string, about description) *cust
 			fields = append(fields, c.Origin)
 		}
 	}
-	// The header of a job's file proves whose it is by the order of its fields: few have few orders.
-	few := len(fields) < 7
 	return &customStream{
 		rangeStream: &rangeStream{src: s, jobs: d, cursorEvery: cursorEvery, schema: schema, parts: []*partSpec{
-			{name: "records", object: o, fields: fields, orphans: few},
+			{name: "records", object: o, fields: fields, listed: true},
 		}},
-		whole: &partSpec{name: "all", object: o, fields: fields, orphans: few},
+		whole: &partSpec{name: "all", object: o, fields: fields, listed: true},
 	}
 }
 
@@ -139,58 +136,11 @@ func (c *customStream) Read(ctx context.Context, from martsync.Cursor, span mart
 		if err := r.from(from); err != nil {
 			return err
 		}
-		if err := c.all(ctx, r, from == ""); err != nil {
+		if err := c.read(ctx, r, from == ""); err != nil {
 			return r.leave(err)
 		}
-		return r.advance(ctx)
-	})
-}
-
-// listingMost is how long a full listing may be under way: the vendor keeps the files of its jobs for seven days, so where
-// quota is scarce the first ones would be exported again and again and the last ones never. It is also how long it is left
-// alone then. What has changed is read all the same. Source: Marketo REST API, Bulk Extract, Limits.
-const listingMost = 7 * 24 * time.Hour
-
-// all gathers all records if it is time to, or if that is under way.
-func (c *customStream) all(ctx context.Context, r *run, first bool) error {
-	p := r.pos.Parts[c.whole.name]
-	if every := time.Duration(r.src.cfg.Custom.FullListingEvery); p != nil && r.now().sub(r.pos.Read) > listingMost {
-		delete(r.pos.Parts, c.whole.name)
-		r.pos.Full, r.dirty = r.now().add(listingMost-every), true // it is due after that
-		r.jobs.update(r.schema.Stream, r.pos)
-		r.note("warning", "not all records of %s could be exported within seven days, for which the vendor keeps files; those deleted there are not marked", r.schema.Stream)
 		return nil
-	}
-	if p == nil {
-		if first {
-			start, err := r.start(ctx)
-			r.pos.Full, r.pos.Begin, r.dirty = r.now(), start, true // the first read brings everything
-			return err
-		}
-		if !r.span.End.IsZero() || !r.over() || !r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) {
-			return nil
-		}
-		p = &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)}
-		r.pos.Parts[c.whole.name], r.pos.Read, r.dirty = p, r.now(), true
-	}
-	r.stray, r.discarded = 0, func() { r.stray, r.unsure = 0, false }
-	if err := r.gather(ctx, c.whole, p, true); err != nil {
-		return err
-	}
-	r.discarded = nil
-	r.pos.Full = r.pos.Read
-	delete(r.pos.Parts, c.whole.name)
-	r.jobs.update(r.schema.Stream, r.pos)
-	if r.unsure {
-		r.note("listing", "all records of %s have been read, but one without a row may exist: a file was missing, or records were updated meanwhile; none was marked deleted", r.schema.Stream)
-		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
-	}
-	if r.stray > 0 {
-		r.note("listing", "all records of %s have been read; as %d are in quarantine, none was marked deleted", r.schema.Stream, r.stray)
-		return r.send(martsync.Batch{Cursor: r.pos.cursor()})
-	}
-	r.note("listing", "all records of %s have been read; those that did not come no longer exist", r.schema.Stream)
-	return r.send(martsync.Batch{Cursor: r.pos.cursor(), Complete: &martsync.Scope{}})
+	})
 }
 
 // iterate makes a run of a stream that goes its own way.

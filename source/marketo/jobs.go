@@ -6,9 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/martsync/martsync"
 )
@@ -34,9 +34,13 @@ type position struct {
 	Held  idSet  `json:"held,omitempty"` // ids to be read
 	Sweep *sweep `json:"sweep,omitempty"`
 
-	Commas int `json:"commas,omitempty"` // of what is found by key: how many keys it has been said of that they cannot be asked for
+	// Of what is found by key.
+	Keys   keySet `json:"keys,omitempty"`   // of files that would be gone before the others come: the reading under way goes on after them
+	Commas int    `json:"commas,omitempty"` // how many keys it has been said of that they cannot be asked for
 
-	Begin second `json:"begin,omitempty"` // of a custom object: the earliest records that were wanted
+	// Of a custom object.
+	Begin second `json:"begin,omitempty"` // the earliest records that were wanted
+	Stray second `json:"stray,omitempty"` // when a record of it was last put into quarantine, or may have been missed; 0: since the last whole listing, never
 
 	// Of program members.
 	Plan     *memberPlan `json:"plan,omitempty"`
@@ -46,11 +50,7 @@ type position struct {
 // A part is where one of the time ranges of a stream stands.
 type part struct {
 	At    second `json:"at"`              // everything before it has been delivered
-	To    second `json:"to,omitempty"`    // of a part that is gathered: where it ends
-	Tail  bool   `json:"tail,omitempty"`  // likewise, of older versions
-	Whole second `json:"whole,omitempty"` // likewise: where its last window begins; 0: it has not been added
-	Tails int    `json:"tails,omitempty"` // likewise: how often that window has been planned
-	Short bool   `json:"short,omitempty"` // likewise: the vendor does not take an end in the future
+	To    second `json:"to,omitempty"`    // of a part that is gathered or listed: where it ends
 	Swept second `json:"swept,omitempty"` // see reread
 	Way   way    `json:"way,omitempty"`   // how the run under way reads; "": not yet decided
 	By    string `json:"by,omitempty"`    // leads: the filter that the run under way exports by
@@ -69,23 +69,26 @@ type part struct {
 	Refused []string `json:"refused,omitempty"`
 }
 
+// filesWait is how long a file may wait for those of the windows after it. The vendor keeps files for seven days.
+// Source: Marketo REST API, Bulk Extract, Limits.
+const filesWait = 24 * time.Hour
+
 // A job is a window on its way: planned, intended, created, enqueued, completed. What is
 // written here before each step decides what happens after a crash (I7):
 //
-//	planned    Since is 0: nothing has been asked of the vendor
-//	intended   Since is set, ID is not: at most one job exists, in state Created, that is ours
+//	planned    ID is "": no job that exists will ever run
 //	created    ID is set, State is created: it may be enqueued by now; its status tells
 //	enqueued   State is queued or processing: it is asked for its status
 //	completed  State is completed: its file is read, from File on
 type job struct {
 	window
-	Since  second `json:"since,omitempty"` // when the intention was written down
+	Since  second `json:"since,omitempty"` // when it was created
 	Sign   string `json:"sign,omitempty"`  // signature of the header it was created with
 	ID     string `json:"id,omitempty"`
 	Shared bool   `json:"shared,omitempty"` // another stream created it; see sharedExports
-	Taken  bool   `json:"taken,omitempty"`  // found in the vendor's list and taken for ours, which its header has yet to prove
 	State  state  `json:"state,omitempty"`
 	Asked  second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
+	Made   second `json:"made,omitempty"`  // completed: its file shows records as they were before this moment, by the vendor's clock
 	Wait   int    `json:"wait,omitempty"`  // how often in a row the queue was full
 	Tries  int    `json:"tries,omitempty"` // jobs for this window that came to nothing
 	Again  int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
@@ -175,8 +178,8 @@ func (p *position) parse(c martsync.Cursor) error {
 	if p.V != positionVersion {
 		return fmt.Errorf("its form is %d, not %d", p.V, positionVersion)
 	}
-	if !p.Until.sane() || !p.Read.sane() || !p.Full.sane() || !p.Begin.sane() {
-		return fmt.Errorf("until %d, read %d, full %d or begin %d is no time", p.Until, p.Read, p.Full, p.Begin)
+	if !p.Until.sane() || !p.Read.sane() || !p.Full.sane() || !p.Begin.sane() || !p.Stray.sane() {
+		return fmt.Errorf("until %d, read %d, full %d, begin %d or stray %d is no time", p.Until, p.Read, p.Full, p.Begin, p.Stray)
 	}
 	if err := p.Plan.check(); err != nil {
 		return fmt.Errorf("plan: %w", err)
@@ -199,7 +202,7 @@ func (p *position) parse(c martsync.Cursor) error {
 func (s second) sane() bool { return s >= 0 && s < 7_258_118_400 }
 
 func (p *part) check() error {
-	if !p.At.sane() || !p.To.sane() || !p.Swept.sane() || !p.Whole.sane() || p.Tails < 0 || p.Waits < 0 || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
+	if !p.At.sane() || !p.To.sane() || !p.Swept.sane() || p.Waits < 0 || p.Fails < 0 || !p.Step.sane() || p.Pace.Rows < 0 || p.Pace.Bytes < 0 || p.Pace.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	if p.Way != "" && p.Way != byJob && p.Way != byPage {
@@ -234,7 +237,7 @@ func (p *part) check() error {
 }
 
 func (j *job) check() error {
-	if !j.Since.sane() || !j.Asked.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
+	if !j.Since.sane() || !j.Asked.sane() || !j.Made.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	switch j.State {
@@ -267,20 +270,6 @@ func validID(id string) bool {
 	return id != "" && len(id) <= 128 && strings.IndexFunc(id, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
 	}) < 0
-}
-
-// fieldOrder is the order in which a job asks for its fields: the key first, the rest
-// shuffled by what the job is for. The vendor keeps the order, so the header of a file tells
-// for which window and by which intention its job was created. That is what lets a job
-// which was created just before a crash, and is known only from the vendor's list, prove that
-// it is ours: the list shows neither filter nor fields. Readers find columns by name anyway.
-func (j *job) fieldOrder(stream, part string, names []string) []string {
-	order := slices.Clone(names)
-	seed := sha256.Sum256(fmt.Appendf(nil, "%s/%s %d %d %d %d", stream, part, j.From, j.To, j.Since, j.Tries))
-	r := rand.New(rand.NewChaCha8(seed)) //nolint:gosec // a signature to recognise, not a secret
-	rest := order[min(1, len(order)):]
-	r.Shuffle(len(rest), func(a, b int) { rest[a], rest[b] = rest[b], rest[a] })
-	return order
 }
 
 // sign is the signature of a header.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -19,6 +18,7 @@ type vendorJob struct {
 	CreatedAt    string `json:"createdAt"`
 	QueuedAt     string `json:"queuedAt"`
 	StartedAt    string `json:"startedAt"`
+	FinishedAt   string `json:"finishedAt"`
 	Records      *int64 `json:"numberOfRecords"`
 	FileSize     *int64 `json:"fileSize"`
 	FileChecksum string `json:"fileChecksum"`
@@ -38,7 +38,7 @@ func (v *vendorJob) state() state {
 type exportFilter map[string]any
 
 // createJob registers an export. It does not run before it is enqueued. The call is not
-// repeated when its reply is lost: the job may exist, and the vendor's list tells.
+// repeated when its reply is lost: the job may exist, and one that nobody knows is enough.
 func (s *source) createJob(ctx context.Context, o *object, fields []string, f exportFilter) (*vendorJob, error) {
 	return s.jobCall(ctx, request{
 		op: "create " + o.noun + " export", method: http.MethodPost, path: o.path("create.json"),
@@ -79,33 +79,6 @@ func (s *source) jobCall(ctx context.Context, r request) (*vendorJob, error) {
 		return nil, unreadable(r.op, reply.RequestID, err)
 	}
 	return v, nil
-}
-
-// listJobs returns the jobs in state Created: of the last seven days, of this API user.
-func (s *source) listJobs(ctx context.Context, o *object) ([]vendorJob, error) {
-	op := "list " + o.noun + " exports"
-	var jobs []vendorJob
-	query := url.Values{"status": {"Created"}}
-	for {
-		reply, err := s.client.do(ctx, request{op: op, method: http.MethodGet, path: o.list(), query: query})
-		if err != nil {
-			return nil, err
-		}
-		for _, raw := range reply.Result {
-			var v vendorJob
-			if err := json.Unmarshal(raw, &v); err != nil {
-				return nil, unreadable(op, reply.RequestID, err)
-			}
-			if v.state() == created { // whether or not the server understood the filter
-				jobs = append(jobs, v)
-			}
-		}
-		token := reply.NextPageToken
-		if token == "" || token == query.Get("nextPageToken") {
-			return jobs, nil
-		}
-		query.Set("nextPageToken", token)
-	}
 }
 
 // unreadable is a reply that is JSON but not of the form that the vendor documents.

@@ -27,6 +27,8 @@ const (
 // becomes of the other does not matter to it, and one that finds nothing here exports for itself.
 // Methods may be called from several goroutines.
 type sharedExports struct {
+	creating sync.Mutex // held while a job is created, until it is known here
+
 	mu   sync.Mutex
 	sets map[string]*sharedSet // by what is exported
 }
@@ -150,14 +152,13 @@ func (r *run) borrow(spec *partSpec, p *part, i int) bool {
 		p.Jobs = append(p.Jobs, &job{window: k.window})
 	}
 	p.Jobs[i].take(k)
-	r.jobs.claim(r.schema.Stream, k.ID)
 	r.dirty = true
 	return true
 }
 
 // take makes another stream's job that of this window. Its state is asked for like that of any other.
 func (j *job) take(k sharedJob) {
-	j.ID, j.Since, j.Shared, j.State, j.Asked, j.Taken = k.ID, k.Since, true, queued, k.Since, false
+	j.ID, j.Since, j.Shared, j.State, j.Asked = k.ID, k.Since, true, queued, k.Since
 }
 
 // awaits says why no job is created yet: an earlier read shared its jobs with a stream that has not been read since then,

@@ -9,37 +9,29 @@ import (
 // the other integrations of the subscription. Marketo REST API, Bulk Extract, Limits.
 const queueShare = 5
 
-// A dispatcher shares the places in the queue among the streams of a source, and knows which
-// export jobs belong to which. Its methods may be called from several goroutines.
+// A dispatcher shares the places in the queue among the streams of a source. Its methods may be called from
+// several goroutines.
 type dispatcher struct {
 	mu      sync.Mutex
-	running map[string]int             // places taken, by stream
-	waiting map[string]bool            // streams that want a place and have none
-	known   map[string]map[string]bool // ids of jobs, by stream
+	running map[string]int  // places taken, by stream
+	waiting map[string]bool // streams that want a place and have none
 
 	expected map[string]float64 // bytes that jobs under way will bring, by stream
-
-	// creating is held from before a job is created or taken over until it is known, so that no
-	// stream mistakes another's new job for its own.
-	creating sync.Mutex
 
 	asking sync.Mutex
 	first  second // see oldest; 0: not asked yet
 }
 
 func newDispatcher() *dispatcher {
-	return &dispatcher{running: map[string]int{}, waiting: map[string]bool{}, known: map[string]map[string]bool{}, expected: map[string]float64{}}
+	return &dispatcher{running: map[string]int{}, waiting: map[string]bool{}, expected: map[string]float64{}}
 }
 
 // update tells where a stream's jobs stand.
 func (d *dispatcher) update(stream string, p *position) {
-	ids, n, bytes := map[string]bool{}, 0, 0.0
+	n, bytes := 0, 0.0
 	for _, q := range p.Parts {
 		bytes += q.expected()
 		for _, j := range q.Jobs {
-			if j.ID != "" {
-				ids[j.ID] = true
-			}
 			if j.running() && !j.Shared {
 				n++
 			}
@@ -47,7 +39,6 @@ func (d *dispatcher) update(stream string, p *position) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known[stream] = ids
 	d.running[stream] = n
 	d.expected[stream] = bytes
 }
@@ -81,28 +72,6 @@ func (d *dispatcher) done(stream string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.waiting, stream)
-}
-
-// isKnown reports whether the job belongs to a stream of this source.
-func (d *dispatcher) isKnown(id string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, ids := range d.known {
-		if ids[id] {
-			return true
-		}
-	}
-	return false
-}
-
-// claim makes a new job known before its stream has written it down.
-func (d *dispatcher) claim(stream, id string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.known[stream] == nil {
-		d.known[stream] = map[string]bool{}
-	}
-	d.known[stream][id] = true
 }
 
 // oldest asks once how far back the account goes.

@@ -16,14 +16,14 @@ func fullPosition() *position {
 	h := newRollingHash()
 	size, rows := int64(12_345_678), int64(4_321)
 	from := day("2026-01-01")
-	return &position{V: positionVersion, Until: day("2026-03-01"), Parts: map[string]*part{
+	return &position{V: positionVersion, Until: day("2026-03-01"), Stray: from, Keys: keySet{"", "a", "a\n", "ab", "b"}, Parts: map[string]*part{
 		"leads": {At: from, By: byUpdate, Was: byCreation, Fails: 1, Step: 86_400, Refused: []string{"leadScore"}, Pace: pace{Rows: 10.5, Bytes: 2_000}, Jobs: []*job{
 			{
-				window: window{From: from, To: from + 100}, Since: from + 7, Sign: "00112233", ID: "0d2f9a34-55c8", State: completed, Asked: from + 60,
+				window: window{From: from, To: from + 100}, Since: from + 7, Sign: "00112233", ID: "0d2f9a34-55c8", State: completed, Asked: from + 60, Made: from + 55,
 				Rows: &rows, Size: &size, Sum: strings.Repeat("ab", 32), Calls: 9,
 				File: &filePosition{Offset: 700, Hashed: 0, Hash: h.mark(0).state, Rows: 12, Out: 11, Bad: 1},
 			},
-			{window: window{From: from + 100, To: from + 200}, Since: from + 8, Sign: "aa", ID: "b", State: created, Taken: true, Wait: 2, Asked: from + 9},
+			{window: window{From: from + 100, To: from + 200}, Since: from + 8, Sign: "aa", ID: "b", State: created, Wait: 2, Asked: from + 9},
 			{window: window{From: from + 200, To: from + 300}, Since: from + 9, Sign: "bb", Tries: 2},
 			{window: window{From: from + 300, To: from + 301}},
 		}},
@@ -112,38 +112,6 @@ func FuzzPosition(f *testing.F) {
 			}
 		}
 	})
-}
-
-func TestFieldOrder(t *testing.T) {
-	names := []string{"marketoGUID", "leadId", "activityDate", "activityTypeId", "campaignId", "primaryAttributeValueId", "primaryAttributeValue", "actionResult", "attributes"}
-	j := &job{window: window{From: 100, To: 200}, Since: 50}
-	order := j.fieldOrder("activities", "activities", names)
-	if order[0] != names[0] || !sameFields(order, names) {
-		t.Fatalf("got %v, want the same fields with the key first", order)
-	}
-	if again := j.fieldOrder("activities", "activities", names); !slices.Equal(again, order) {
-		t.Errorf("the order of one intention changes: %v, %v", order, again)
-	}
-	signs := map[string]bool{sign(order): true}
-	for _, other := range []struct {
-		stream string
-		job    *job
-	}{
-		{"lead_merges", j},
-		{"activities", &job{window: window{From: 100, To: 201}, Since: 50}},
-		{"activities", &job{window: window{From: 99, To: 200}, Since: 50}},
-		{"activities", &job{window: window{From: 100, To: 200}, Since: 51}},
-		{"activities", &job{window: window{From: 100, To: 200}, Since: 50, Tries: 1}},
-	} {
-		s := sign(other.job.fieldOrder(other.stream, other.stream, names))
-		if signs[s] {
-			t.Errorf("the header of %s %+v is like another's", other.stream, other.job)
-		}
-		signs[s] = true
-	}
-	if got := j.fieldOrder("leads", "leads", []string{"id"}); !slices.Equal(got, []string{"id"}) {
-		t.Errorf("a single field: got %v", got)
-	}
 }
 
 func TestRollingHashResumes(t *testing.T) {
@@ -243,13 +211,6 @@ func TestDispatcherSharesThePlaces(t *testing.T) {
 	d.done("activities")
 	if got := fill("leads"); got != 1 {
 		t.Errorf("leads got %d places after activities were done, want 1", got)
-	}
-	if !d.isKnown("a") || d.isKnown("z") {
-		t.Error("the wrong jobs are known")
-	}
-	d.claim("activities", "z")
-	if !d.isKnown("z") {
-		t.Error("a claimed job is not known")
 	}
 }
 

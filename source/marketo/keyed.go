@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,19 +183,28 @@ func (s *keyedStream) read(ctx context.Context, r *run) error {
 		r.pos.Parts[keyPart], r.pos.Read, r.dirty = p, r.now(), true
 	}
 	spec := &partSpec{
-		name: keyPart, object: leadObject, fields: []string{s.of.lead}, orphans: true, kind: keyFile, shared: s.of.shares(),
+		name: keyPart, object: leadObject, fields: []string{s.of.lead}, kind: keyFile, shared: s.of.shares(),
 		columns: []martsync.Column{{Name: "key", Type: martsync.String, Origin: s.of.lead}},
 		convert: func(ctx context.Context, _ *rowWriter, keys *martsync.Records) error { return a.take(ctx, keys) },
 	}
 	a.reset()
 	r.discarded = a.reset // a file that turns out wrong takes back what all of them led to
-	if err := r.gather(ctx, spec, p, false); err != nil {
+	if err := r.gather(ctx, spec, p, func() error { return s.putBy(ctx, r, spec, p) }); err != nil {
 		return err
+	}
+	for keys := range slices.Chunk(r.pos.Keys, s.held) {
+		for _, key := range keys {
+			a.add(key)
+		}
+		if err := a.ask(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.ask(ctx); err != nil {
 		return err
 	}
 	delete(r.pos.Parts, keyPart)
+	r.pos.Keys = nil
 	r.jobs.update(r.schema.Stream, r.pos)
 	return a.finish()
 }
@@ -263,24 +273,28 @@ func (a *asker) take(ctx context.Context, keys *martsync.Records) error {
 		if v.Null(i) || len(v.Bytes(i)) == 0 {
 			continue
 		}
-		key := string(v.Bytes(i))
-		// Whole numbers may come as 10.0.
-		if a.stream.of.lead == "id" {
-			key, _, _ = strings.Cut(key, ".")
-		}
-		switch {
-		case !a.fresh(a.asked, key):
-		case strings.Contains(key, ","):
-			a.comma++ // filters are lists with commas, and the vendor knows no way to quote one
-		default:
-			a.held = append(a.held, key)
-		}
+		a.add(string(v.Bytes(i)))
 	}
 	if len(a.held) < a.stream.held {
 		return nil
 	}
 	a.r.hangUp()
 	return a.ask(ctx)
+}
+
+// add takes a key that has not come before.
+func (a *asker) add(key string) {
+	// Whole numbers may come as 10.0.
+	if a.stream.of.lead == "id" {
+		key, _, _ = strings.Cut(key, ".")
+	}
+	switch {
+	case !a.fresh(a.asked, key):
+	case strings.Contains(key, ","):
+		a.comma++ // filters are lists with commas, and the vendor knows no way to quote one
+	default:
+		a.held = append(a.held, key)
+	}
 }
 
 // ask reads the records that the keys lead to.

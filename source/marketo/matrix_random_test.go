@@ -33,6 +33,7 @@ type bookkeeper struct {
 	read  map[string]bool   // jobs whose file was asked for
 	empty map[string]bool   // jobs without a record
 	size  map[string]int64  // of completed jobs
+	lost  []string          // jobs whose file was asked for and was not there
 
 	calls  int
 	at     int    // the call that the process dies at; 0: none
@@ -86,6 +87,9 @@ func (k *bookkeeper) reply(resp *http.Response) error {
 func (k *bookkeeper) note(object, id, step string, resp *http.Response) error {
 	if step == "file.json" {
 		k.read[id] = k.read[id] || resp.StatusCode < 300
+		if resp.StatusCode == http.StatusNotFound {
+			k.lost = append(k.lost, id)
+		}
 		return nil
 	}
 	text, err := io.ReadAll(resp.Body)
@@ -141,19 +145,6 @@ func (k *bookkeeper) waste() (list []string) {
 		}
 	}
 	return list
-}
-
-// mistaken reports whether a job that waste tells of was run for the wrong stream, which its header has shown.
-func mistaken(log, waste string) bool {
-	for _, line := range strings.Split(log, "\n") {
-		_, rest, given := strings.Cut(line, `msg="export job given up"`)
-		_, id, _ := strings.Cut(rest, "job=")
-		id, why, _ := strings.Cut(id, " ")
-		if given && strings.Contains(why, "its header does not show that it is ours") && strings.Contains(waste, id) {
-			return true
-		}
-	}
-	return false
 }
 
 // sixHourly reads everything again after six hours: not in the next process, and in the next round of a test.
@@ -344,11 +335,7 @@ func TestE8AnyMixtureOfFaultsAndDeaths(t *testing.T) {
 					rt.Fatalf("round %d: %v\n%s\n%s", round, err, wrong, d.log.tail())
 				}
 			}
-			w := k.waste()
-			if parallel > 1 { // two streams that died in the same moment may be mistaken for one another: decision 5
-				w = slices.DeleteFunc(w, func(text string) bool { return mistaken(d.log.String(), text) })
-			}
-			if len(faults) == 0 && len(w) > 0 {
+			if w := k.waste(); len(faults) == 0 && len(w) > 0 {
 				rt.Fatalf("round %d: in vain: %q\n%s", round, w, d.log.tail())
 			}
 			k.forget()

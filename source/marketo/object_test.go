@@ -1,12 +1,10 @@
 package marketo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
-	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -95,15 +93,9 @@ func TestObjectsBetweenFullListings(t *testing.T) {
 // still exists.
 func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		gone   bool
-		refuse bool // an end in the future
-		told   string
-	}{
-		{name: "just so", told: "no longer exist"},
-		{name: "a file that has to be exported again", gone: true, told: "no longer exist"},
-		{name: "the vendor refuses an end in the future", refuse: true, told: "updated meanwhile"},
-	} {
+		name string
+		gone bool
+	}{{"just so", false}, {"a file that has to be exported again", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			one := []string{"custom_device_owned"}
 			d := newDepot(t, marketosim.Config{})
@@ -111,7 +103,7 @@ func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
 			d.equal(t, one, monthly)
 			d.Change(200) // some are gone
 			d.clock.Advance(31 * 24 * time.Hour)
-			tails, lost := 0, false
+			lost := false
 			d.line.bend = func(r *http.Response) error {
 				if c.gone && !lost && strings.HasSuffix(r.Request.URL.Path, "/file.json") {
 					r.StatusCode, lost = http.StatusNotFound, true
@@ -119,43 +111,19 @@ func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
 				return nil
 			}
 			d.line.block = func(r *http.Request) error {
-				if r.Method != http.MethodPost || !strings.Contains(r.URL.Path, "/customobjects/") {
-					return nil
-				}
-				d.clock.Advance(2 * time.Second)
-				d.Change(1500)
-				if c.refuse && strings.HasSuffix(r.URL.Path, "create.json") {
-					text, err := io.ReadAll(r.Body)
-					if err != nil {
-						return err
-					}
-					r.Body = io.NopCloser(bytes.NewReader(text))
-					var body struct {
-						Filter struct {
-							UpdatedAt dateRange `json:"updatedAt"`
-						} `json:"filter"`
-					}
-					if err := json.Unmarshal(text, &body); err != nil {
-						return err
-					}
-					if end, _ := parseSecond(body.Filter.UpdatedAt.EndAt); end > secondOf(d.clock.Now()) {
-						tails++
-						r.Body = io.NopCloser(strings.NewReader(strings.Replace(string(text), body.Filter.UpdatedAt.EndAt, "in vain", 1)))
-						r.ContentLength = -1
-					}
+				if strings.Contains(r.URL.Path, "/customobjects/") && strings.Contains(r.URL.Path, "/export/") {
+					d.clock.Advance(2 * time.Second)
+					d.Change(1500)
 				}
 				return nil
 			}
 			d.sync(t, one, monthly)
 			d.line.block, d.line.bend = nil, nil
-			if wrong, deleted := d.deletions(t, one[0], "marketoGUID"); len(wrong) > 0 || deleted == 0 && !c.refuse {
+			if wrong, deleted := d.deletions(t, one[0], "marketoGUID"); len(wrong) > 0 || deleted == 0 {
 				t.Errorf("marked deleted: %d, of which these exist: %v", deleted, wrong)
 			}
-			if notes := d.notes(one[0]); !strings.Contains(notes, c.told) {
-				t.Errorf("the log says %q, want %q", notes, c.told)
-			}
-			if c.refuse != (tails > 0) {
-				t.Errorf("%d ends in the future were refused", tails)
+			if notes := d.notes(one[0]); !strings.Contains(notes, "no longer exist") {
+				t.Errorf("the log says %q, want that all have been read", notes)
 			}
 			if c.gone != lost {
 				t.Error("no file was lost")
@@ -170,45 +138,10 @@ func TestNoRecordIsTakenForDeletedBecauseItWasUpdated(t *testing.T) {
 			if r := d.differs(t, one, monthly)[one[0]]; r.Missing+r.Doubled > 0 {
 				t.Errorf("at the next sync: %s", r.String())
 			}
+			d.clock.Advance(31 * 24 * time.Hour)
+			d.sync(t, one, monthly)
+			d.equal(t, one, monthly)
 		})
-	}
-}
-
-// A full listing that gets no quota for longer than the vendor keeps its files is given up, so that changes are read, and begun
-// again later.
-func TestListingThatGetsNoQuotaIsGivenUp(t *testing.T) {
-	one := []string{"custom_device_owned"}
-	d := newDepot(t, marketosim.Config{})
-	d.sync(t, one, monthly)
-	d.Change(200) // some are gone
-	d.clock.Advance(31 * 24 * time.Hour)
-	began, refused := d.clock.Now(), 0
-	d.line.bend = func(r *http.Response) error {
-		if strings.HasSuffix(r.Request.URL.Path, "/create.json") && strings.Contains(r.Request.URL.Path, "/customobjects/") && d.clock.Now().Before(began.Add(8*24*time.Hour)) {
-			refused++
-			const spent = `{"requestId":"1#2","success":false,"errors":[{"code":"1029","message":"Export daily quota 500MB exceeded."}]}`
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(spent)), int64(len(spent))
-			r.Header.Del("Content-Length")
-		}
-		return nil
-	}
-	if out := d.sync(t, one, monthly); !out.Done || d.clock.Now().Sub(began) > 10*24*time.Hour || refused < 6 {
-		t.Errorf("done %v after %v, refused %d times: want it done two days after there is quota again", out.Done, d.clock.Now().Sub(began), refused)
-	}
-	if wrong, deleted := d.deletions(t, one[0], "marketoGUID"); len(wrong)+deleted > 0 {
-		t.Errorf("marked deleted without a listing: %d, of which these exist: %v", deleted, wrong)
-	}
-	if r := d.differs(t, one, monthly)[one[0]]; r.Missing+r.Doubled > 0 {
-		t.Errorf("changes: %s", r.String())
-	}
-	d.clock.Advance(8 * 24 * time.Hour)
-	d.sync(t, one, monthly)
-	d.equal(t, one, monthly)
-	if _, deleted := d.deletions(t, one[0], "marketoGUID"); deleted == 0 {
-		t.Error("none was marked deleted, so this proves nothing")
-	}
-	if notes := d.notes(one[0]); !strings.Contains(notes, "within seven days") {
-		t.Errorf("the log says %q, want that it was given up", notes)
 	}
 }
 
@@ -671,7 +604,7 @@ func TestE12ObjectsWithLinesThatCannotBeRead(t *testing.T) {
 			if quarantined["program_members"] == 0 || quarantined["custom_device_owned"] == 0 {
 				t.Errorf("in quarantine: %v, so this proves nothing", quarantined)
 			}
-			if n := d.rows("custom_device_owned"); n == 0 || !strings.Contains(d.notes("custom_device_owned"), "none was marked deleted") {
+			if n := d.rows("custom_device_owned"); n == 0 || !strings.Contains(d.notes("custom_device_owned"), "not all are marked") {
 				t.Errorf("%d rows, and the log says %q", n, d.notes("custom_device_owned"))
 			}
 			for name, r := range d.differs(t, objectStreams) {

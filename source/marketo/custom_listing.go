@@ -1,0 +1,124 @@
+package marketo
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/martsync/martsync"
+)
+
+// What is gone from a custom object shows in a listing of all of it alone, by windows of the last change. Each window says for itself
+// what is gone, so a listing may take as many days of quota as it needs, while changes are read in between and no file waits until
+// the vendor deletes it.
+//
+// A record that the table has in a window and the window's file has not is gone, unless it was updated before the file was
+// made: then it is in a later window. So a file is read only when changes have been read up to the moment at which it was complete,
+// and what then still has its old version in the table is what no longer exists. A record whose newest version is in quarantine
+// has its old one in the table for good; from such a one on, none is marked until a listing without any has gone by.
+
+// changesWait is how long changes may wait for a listing that is under way. Else each look at its jobs would begin with an export
+// of what changed since the last one.
+const changesWait = 30 * time.Minute
+
+// read reads what has changed, and then goes on with a listing.
+func (c *customStream) read(ctx context.Context, r *run, first bool) error {
+	spec := *c.whole
+	p := r.pos.Parts[spec.name]
+	spec.complete = func(w window) *martsync.Scope {
+		if w.To >= p.To { // it stands in the commit that makes it true
+			c.tell(r)
+		}
+		if r.pos.Stray != 0 {
+			return nil
+		}
+		return &martsync.Scope{Column: r.schema.Version, From: w.From.time(), To: w.To.time()}
+	}
+	if p != nil && len(p.Jobs) > 0 && p.Jobs[0].File != nil {
+		// Rows of this file may be waiting at the destination: nothing else until they are verified.
+		if err := r.deliver(ctx, &spec, p); err != nil {
+			return err
+		}
+	}
+	goesOn := p != nil
+	switch {
+	case first:
+		start, err := r.start(ctx)
+		if err != nil {
+			return err
+		}
+		r.pos.Full, r.pos.Begin, r.dirty = r.now(), start, true // the first read brings everything
+	case p == nil && r.span.End.IsZero() && r.over() && r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) && r.schema.Version != "":
+		p = &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)} // what is updated after that is not gone
+		r.pos.Parts[spec.name], r.pos.Read, r.dirty = p, r.now(), true
+	}
+	if goesOn {
+		// Jobs that are done give their places in the queue to those that follow.
+		if err := r.ask(ctx, &spec, p); err != nil {
+			return err
+		}
+		r.jobs.update(r.schema.Stream, r.pos)
+	}
+	if !goesOn || !r.over() || r.target().sub(r.pos.Until) >= changesWait {
+		if err := r.advance(ctx); err != nil {
+			return err
+		}
+	}
+	if p == nil || !r.span.End.IsZero() {
+		return nil
+	}
+	if err := c.list(ctx, r, &spec, p); err != nil {
+		return err
+	}
+	delete(r.pos.Parts, spec.name)
+	r.jobs.update(r.schema.Stream, r.pos)
+	r.pos.Full, r.dirty = r.pos.Read, true
+	if r.pos.Stray < r.pos.Read {
+		r.pos.Stray = 0
+	}
+	return r.remember()
+}
+
+// tell notes what a listing that ends has shown.
+func (c *customStream) tell(r *run) {
+	what := "those that did not come no longer exist"
+	if r.pos.Stray != 0 {
+		what = "as some are in quarantine, or were, not all are marked that no longer exist"
+	}
+	r.note("listing", "all records of %s have been read; %s", r.schema.Stream, what)
+}
+
+// list exports all windows of a listing and reads their files.
+func (c *customStream) list(ctx context.Context, r *run, spec *partSpec, p *part) error {
+	for p.At < p.To {
+		if len(p.Jobs) > 0 && p.Jobs[0].State == completed && p.Jobs[0].Made <= r.pos.Until {
+			if err := r.deliver(ctx, spec, p); err != nil {
+				return err
+			}
+			continue
+		}
+		r.bound = p.To
+		waits := r.collect(ctx, spec, p)
+		r.bound = 0
+		if kind := martsync.KindOf(waits); waits != nil && kind != martsync.Pending && kind != martsync.Quota {
+			return waits
+		}
+		made, oldest := p.made()
+		if made <= r.pos.Until || martsync.KindOf(waits) == martsync.Pending && waits != nil && r.now().sub(oldest) < filesWait {
+			if waits != nil {
+				return waits
+			}
+			continue
+		}
+		if ahead := made.sub(r.target()); ahead > 0 {
+			return &martsync.Error{
+				Kind: martsync.Pending, Op: "marketo: export " + r.schema.Stream, After: ahead,
+				Err: errors.New("what was updated while all records were exported cannot be read yet"),
+			}
+		}
+		if err := r.advance(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
