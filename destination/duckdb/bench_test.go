@@ -127,3 +127,27 @@ func appendChunks(c *conn, d *destination, s martsync.Schema, r *martsync.Record
 	}
 	return nil
 }
+
+// BenchmarkOpen opens and closes a table that is as it was, as each turn of a stream does, in files of few and of many tables.
+func BenchmarkOpen(b *testing.B) {
+	s := martsync.Schema{Key: []string{"c0"}}
+	for i := range 60 {
+		s.Columns = append(s.Columns, martsync.Column{Name: fmt.Sprintf("c%d", i), Type: martsync.String})
+	}
+	for _, tables := range []int{1, 33, 200} {
+		b.Run(fmt.Sprintf("tables=%d", tables), func(b *testing.B) {
+			d := openNew(b)
+			for i := range tables {
+				s.Stream = fmt.Sprintf("things_%d", i)
+				openWriter(b, d, s).Close()
+			}
+			for b.Loop() {
+				w, err := d.Open(b.Context(), s)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = w.Close()
+			}
+		})
+	}
+}

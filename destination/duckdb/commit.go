@@ -61,10 +61,8 @@ func (w *writer) commit(ctx context.Context, c martsync.Commit) error {
 		if err := w.appendHistory(ctx, c); err != nil {
 			return err
 		}
-		if w.load != "" {
-			if err := w.dropLoad(ctx, w.load); err != nil {
-				return err
-			}
+		if err := w.dropOwn(ctx); err != nil {
+			return err
 		}
 		err = w.c.exec(ctx, "UPDATE "+w.d.table(sqlgen.Cursors)+" SET sync = ?, committed_at = ?, cursor = ?, commits = commits + 1 WHERE stream = ?",
 			c.Sync, c.At, string(c.Next), w.schema.Stream)
@@ -95,6 +93,9 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 	if err != nil {
 		return err
 	}
+	if !w.rows && !w.schema.Snapshot {
+		return w.mergeGone(ctx, target, at)
+	}
 	carried := lost && len(w.sticky()) > 0
 	occupied, err := w.c.exists(ctx, "SELECT 1 FROM "+target+" LIMIT 1")
 	if err != nil {
@@ -102,12 +103,12 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 	}
 	replace := w.schema.Snapshot || !occupied
 	if replace && w.rows {
-		plain, err := w.plain(ctx)
+		name, err := w.plain(ctx)
 		if err != nil {
 			return err
 		}
-		if plain {
-			return w.swap(ctx, target, at, lost, carried)
+		if name != "" {
+			return w.swap(ctx, target, name, at, lost, carried)
 		}
 	}
 	if lost {
@@ -140,13 +141,13 @@ func (w *writer) apply(ctx context.Context, c martsync.Commit) error {
 	return w.mergeGone(ctx, target, at)
 }
 
-// swap makes the staging table the table, which copies nothing. Rows can be changed only after
+// swap makes the staging table the table, which copies nothing and keeps the name. Rows can be changed only after
 // that: DuckDB does not commit a transaction that changes rows of a table and then alters it.
-func (w *writer) swap(ctx context.Context, target, at string, lost, carried bool) error {
+func (w *writer) swap(ctx context.Context, target, name, at string, lost, carried bool) error {
 	statements := []string{
 		"DROP TABLE " + target,
 		"ALTER TABLE " + w.rowsTable() + " ALTER COLUMN " + sqlgen.Ident(martsync.SyncedAt) + " SET DATA TYPE TIMESTAMP USING " + at,
-		"ALTER TABLE " + w.rowsTable() + " RENAME TO " + sqlgen.Ident(w.table.name),
+		"ALTER TABLE " + w.rowsTable() + " RENAME TO " + sqlgen.Ident(name),
 	}
 	if lost {
 		statements = append(statements,
@@ -162,24 +163,29 @@ func (w *writer) swap(ctx context.Context, target, at string, lost, carried bool
 	return w.mergeGone(ctx, target, at)
 }
 
-// plain reports whether the table can be dropped for another one of the same columns: nobody has
-// given it an index, a constraint, a default or a comment, or changed its columns.
-func (w *writer) plain(ctx context.Context) (bool, error) {
-	tables, err := w.d.layouts(ctx, w.c)
+// plain returns the table's name, as the catalog spells it, if the table can be dropped for another one of the same columns:
+// nobody has given it an index, a constraint, a default or a comment, or changed its columns. Else it returns "".
+func (w *writer) plain(ctx context.Context) (string, error) {
+	now, err := w.d.describe(ctx, w.c, w.table.name)
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	now := tables[fold(w.table.name)]
-	if !w.table.same(now) || !w.fits(tables, w.load) || w.table.has("rowid") {
-		return false, nil
+	rows, err := w.d.describe(ctx, w.c, rowsPrefix+w.load)
+	if err != nil {
+		return "", err
+	}
+	if !w.table.same(now) || !w.fits(rows) || w.table.has("rowid") {
+		return "", nil
 	}
 	const where = " WHERE database_name = $1 AND lower(schema_name) = lower($2) AND lower(table_name) = lower($3)"
-	special, err := w.c.exists(ctx, "SELECT 1 FROM duckdb_indexes()"+where+
+	names, err := w.c.strings(ctx, "SELECT table_name FROM duckdb_tables()"+where+" AND comment IS NULL AND NOT EXISTS (SELECT 1 FROM duckdb_indexes()"+where+
 		" UNION ALL SELECT 1 FROM duckdb_constraints()"+where+
-		" UNION ALL SELECT 1 FROM duckdb_tables()"+where+" AND comment IS NOT NULL"+
-		" UNION ALL SELECT 1 FROM duckdb_columns()"+where+" AND (comment IS NOT NULL OR column_default IS NOT NULL AND column_name <> '"+martsync.Deleted+"')",
+		" UNION ALL SELECT 1 FROM duckdb_columns()"+where+" AND (comment IS NOT NULL OR column_default IS NOT NULL AND column_name <> '"+martsync.Deleted+"'))",
 		catalog, w.d.schema, w.table.name)
-	return !special, err
+	if err != nil || len(names) == 0 {
+		return "", err
+	}
+	return names[0][0], nil
 }
 
 // reduce finds the staged rows that would not be left had they been applied one after the other

@@ -60,7 +60,7 @@ type file struct {
 	isOpen bool
 	broken atomic.Bool // DuckDB refuses to go on until the file is closed
 	conns  int
-	owners map[string]*writer // of staging tables, by lower-case schema and name
+	loads  loads
 
 	columns int // of all tables with an open writer
 	memory  int // memory limit in megabytes; 0: the operator has set it
@@ -131,7 +131,7 @@ func openFile(ctx context.Context, c Config, log *slog.Logger) (*file, error) {
 	}
 	f = &file{
 		path: path, settings: settings, log: log, threads: threads, refs: 1,
-		owners: map[string]*writer{}, budget: semaphore.NewWeighted(inFlight),
+		loads: newLoads(), budget: semaphore.NewWeighted(inFlight),
 	}
 	if c.MemoryLimit == "" {
 		f.memory = defaultMemory
@@ -268,6 +268,7 @@ func (f *file) detach() {
 	}
 	bindings.Close(&f.db)
 	f.isOpen = false
+	f.loads = newLoads()
 	f.memory = min(f.memory, defaultMemory)
 	f.broken.Store(false)
 }

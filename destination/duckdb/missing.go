@@ -15,12 +15,11 @@ var _ martsync.Matcher = (*destination)(nil)
 func (d *destination) Missing(ctx context.Context, m martsync.Match, most int) (values []int64, all int64, err error) {
 	op := "compare tables " + m.Stream + " and " + m.In
 	err = d.with(ctx, op, func(c *conn) error {
-		tables, err := d.layouts(ctx, c)
-		if err != nil {
-			return err
-		}
 		place := func(stream, column string) (table, name string, err error) {
-			t := tables[fold(stream)]
+			t, err := d.describe(ctx, c, stream)
+			if err != nil {
+				return "", "", err
+			}
 			if t == nil {
 				return "", "", configError(op, "Run a sync first.", "%s has no table %s in the schema %s", d.file.path, stream, d.schema)
 			}

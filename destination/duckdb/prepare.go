@@ -64,24 +64,18 @@ func (w *writer) open(ctx context.Context) error {
 	f := w.d.file
 	f.ddl.Lock()
 	defer f.ddl.Unlock()
-	tables, err := w.d.layouts(ctx, w.c)
+	system, err := w.upgradeSystem(ctx)
 	if err != nil {
 		return err
 	}
-	if err := w.upgradeSystem(ctx, tables); err != nil {
+	if err := w.fitTable(ctx, system); err != nil {
 		return err
 	}
-	if err := w.fitTable(ctx, tables); err != nil {
-		return err
-	}
-	if w.cursor, w.commits, err = w.position(ctx); err != nil {
-		return err
-	}
-	return w.resume(ctx, tables)
+	return w.resume(ctx)
 }
 
 // position reads the committed cursor and the number of commits, which fences writers: it moves
-// also with a commit that leaves the cursor as it is.
+// also with a commit that leaves the cursor as it is. It is -1 if the stream is not registered.
 func (w *writer) position(ctx context.Context) (martsync.Cursor, int64, error) {
 	var cursor martsync.Cursor
 	commits := int64(-1)
@@ -97,10 +91,10 @@ func (w *writer) position(ctx context.Context) (martsync.Cursor, int64, error) {
 // Position implements martsync.Positioner. Of a table that somebody has dropped there is none: Open would reset it.
 func (d *destination) Position(ctx context.Context, stream string) (cursor martsync.Cursor, err error) {
 	err = d.with(ctx, "read the position of "+stream, func(c *conn) error {
-		found, err := c.strings(ctx, "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) IN (lower(?), lower(?))",
-			catalog, d.schema, stream, sqlgen.Cursors)
-		if err != nil || len(found) < 2 {
-			return err
+		for _, name := range []string{stream, sqlgen.Cursors} {
+			if t, err := d.describe(ctx, c, name); err != nil || t == nil || t.isView {
+				return err
+			}
 		}
 		rows, err := c.strings(ctx, "SELECT cursor FROM "+d.table(sqlgen.Cursors)+" WHERE stream = ?", stream)
 		if len(rows) > 0 {
@@ -111,43 +105,58 @@ func (d *destination) Position(ctx context.Context, stream string) (cursor marts
 	return cursor, err
 }
 
-// upgradeSystem adds columns to system tables of an older version of ours.
-func (w *writer) upgradeSystem(ctx context.Context, tables map[string]*layout) error {
+// upgradeSystem adds columns to system tables of an older version of ours, and says which system tables there are.
+func (w *writer) upgradeSystem(ctx context.Context) (map[string]bool, error) {
+	there := map[string]bool{}
 	for _, t := range systemTables() {
-		l := tables[t.Name]
+		l, err := w.d.describe(ctx, w.c, t.Name)
+		if err != nil {
+			return nil, err
+		}
 		if l == nil {
 			continue // made with the table of the stream
 		}
+		there[t.Name] = true
 		for _, col := range t.Columns {
 			if l.has(col.Name) {
 				continue
 			}
 			if err := w.c.exec(ctx, sqlgen.DuckDB.AddColumn(w.d.table(t.Name), col)); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return there, nil
 }
 
-// fitTable creates or alters the table. A table of this name that we did not make is not touched.
-func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error {
+// clash refuses a table that another stream has, whose name differs in case alone.
+func (w *writer) clash(ctx context.Context) error {
+	stream := w.schema.Stream
+	rows, err := w.c.strings(ctx, "SELECT stream FROM "+w.d.table(sqlgen.Cursors))
+	for _, r := range rows {
+		if r[0] != stream && fold(r[0]) == fold(stream) {
+			return configError("open table "+stream, "load them into different schemas", "the table is that of the stream %s", r[0])
+		}
+	}
+	return err
+}
+
+// fitTable creates or alters the table, and reads the position in it. A table of this name that we did not make is not
+// touched.
+func (w *writer) fitTable(ctx context.Context, system map[string]bool) error {
 	s := w.schema
-	old := tables[fold(s.Stream)]
-	complete := true
-	for _, t := range systemTables() {
-		complete = complete && tables[t.Name] != nil
+	old, err := w.d.describe(ctx, w.c, s.Stream)
+	if err != nil {
+		return err
 	}
 	ours := false
-	if tables[sqlgen.Cursors] != nil {
-		rows, err := w.c.strings(ctx, "SELECT stream FROM "+w.d.table(sqlgen.Cursors))
-		if err != nil {
+	if system[sqlgen.Cursors] {
+		if w.cursor, w.commits, err = w.position(ctx); err != nil {
 			return err
 		}
-		for _, r := range rows {
-			ours = ours || r[0] == s.Stream
-			if r[0] != s.Stream && fold(r[0]) == fold(s.Stream) {
-				return configError("open table "+s.Stream, "load them into different schemas", "the table is that of the stream %s", r[0])
+		if ours = w.commits >= 0; !ours {
+			if err := w.clash(ctx); err != nil {
+				return err
 			}
 		}
 	}
@@ -155,7 +164,7 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 		return configError("open table "+s.Stream, "rename it or drop it, or let the sync use another schema",
 			"%s.%s exists and was not made by martsync", w.d.schema, old.name)
 	}
-	if old != nil && complete {
+	if old != nil && len(system) == len(systemTables()) {
 		now, changes, statements, err := w.d.fit(old, s)
 		if err != nil {
 			return err
@@ -166,7 +175,7 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 		}
 		return w.c.tx(ctx, func() error { return w.execAll(ctx, statements) })
 	}
-	return w.c.tx(ctx, func() error {
+	err = w.c.tx(ctx, func() error {
 		if err := w.execAll(ctx, w.d.statements(s, catalog)); err != nil {
 			return err
 		}
@@ -176,11 +185,10 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 				return err
 			}
 		}
-		tables, err := w.d.layouts(ctx, w.c)
+		made, err := w.d.describe(ctx, w.c, s.Stream)
 		if err != nil {
 			return err
 		}
-		made := tables[fold(s.Stream)]
 		if made == nil {
 			return errors.New("the table is not there after it was made")
 		}
@@ -191,6 +199,11 @@ func (w *writer) fitTable(ctx context.Context, tables map[string]*layout) error 
 		w.table, w.changes = now, changes
 		return w.execAll(ctx, statements)
 	})
+	if err != nil {
+		return err
+	}
+	w.cursor, w.commits, err = w.position(ctx)
+	return err
 }
 
 func (w *writer) execAll(ctx context.Context, statements []string) error {

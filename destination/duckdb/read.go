@@ -16,9 +16,8 @@ import (
 // ReadTable reads a table. Columns of types that we never make are read as text.
 func (d *destination) ReadTable(ctx context.Context, stream string) (martsync.Schema, iter.Seq2[*martsync.Records, error], error) {
 	var table *layout
-	err := d.with(ctx, "read table "+stream, func(c *conn) error {
-		tables, err := d.layouts(ctx, c)
-		table = tables[fold(stream)]
+	err := d.with(ctx, "read table "+stream, func(c *conn) (err error) {
+		table, err = d.describe(ctx, c, stream)
 		return err
 	})
 	if err != nil {
@@ -70,8 +69,7 @@ func (d *destination) ReadTable(ctx context.Context, stream string) (martsync.Sc
 func (d *destination) NewestTime(ctx context.Context, table, column string) (newest time.Time, err error) {
 	op := "newest time of table " + table
 	err = d.with(ctx, op, func(c *conn) error {
-		tables, err := d.layouts(ctx, c)
-		t := tables[fold(table)]
+		t, err := d.describe(ctx, c, table)
 		if err != nil || t == nil {
 			return err
 		}
@@ -97,8 +95,8 @@ var errEnough = errors.New("enough")
 func (d *destination) Ledger(ctx context.Context, stream string) iter.Seq2[martsync.LedgerEntry, error] {
 	return func(yield func(martsync.LedgerEntry, error) bool) {
 		err := d.with(ctx, "read the ledger", func(c *conn) error {
-			tables, err := d.layouts(ctx, c)
-			if err != nil || tables[sqlgen.Ledger] == nil {
+			ledger, err := d.describe(ctx, c, sqlgen.Ledger)
+			if err != nil || ledger == nil {
 				return err
 			}
 			// row ids grow with every commit; times of commits need not

@@ -45,8 +45,15 @@ func (w *writer) marks(ctx context.Context) ([]mark, error) {
 // resume looks for rows that an earlier writer staged. Those that build on the committed cursor
 // are kept, and this writer goes on from there; what other writers left behind is dropped.
 // f.ddl is held.
-func (w *writer) resume(ctx context.Context, tables map[string]*layout) error {
+func (w *writer) resume(ctx context.Context) error {
 	f := w.d.file
+	if err := w.d.listLoads(ctx, w.c); err != nil {
+		return err
+	}
+	loads := f.loadsOf(w.d.schema, w.schema.Stream)
+	if len(loads) == 0 {
+		return nil
+	}
 	marks, err := w.marks(ctx)
 	if err != nil {
 		return err
@@ -55,26 +62,19 @@ func (w *writer) resume(ctx context.Context, tables map[string]*layout) error {
 	for _, m := range marks {
 		last[m.load] = m
 	}
-	loads := map[string]bool{} // all that have tables or marks
-	for name := range last {
-		loads[name] = true
-	}
-	for name := range tables {
-		for _, prefix := range []string{rowsPrefix, gonePrefix} {
-			if load, ok := strings.CutPrefix(name, prefix); ok && streamOf(load) == fold(w.schema.Stream) {
-				loads[load] = true
-			}
-		}
-	}
 	var drop []string
-	for load := range loads {
+	for _, load := range loads {
 		m, marked := last[load]
+		rows, err := w.d.describe(ctx, w.c, rowsPrefix+load)
+		if err != nil {
+			return err
+		}
 		switch {
-		case marked && m.base == w.commits && w.fits(tables, load) && (w.load == "" || m.sequence > last[w.load].sequence):
+		case marked && m.base == w.commits && w.fits(rows) && (w.load == "" || m.sequence > last[w.load].sequence):
 			if w.load != "" && f.owner(w.d.schema, w.load) == nil {
 				drop = append(drop, w.load)
 			}
-			w.load = load
+			w.load, w.rows = load, rows != nil
 		case f.owner(w.d.schema, load) == nil:
 			drop = append(drop, load)
 		}
@@ -82,13 +82,16 @@ func (w *writer) resume(ctx context.Context, tables map[string]*layout) error {
 	if w.load != "" {
 		m := last[w.load]
 		w.staged, w.part, w.sequence = martsync.Cursor(m.next), m.part+1, m.sequence
-		w.rows = tables[fold(rowsPrefix+w.load)] != nil
-		w.gone = tables[fold(gonePrefix+w.load)] != nil
+		gone, err := w.d.describe(ctx, w.c, gonePrefix+w.load)
+		if err != nil {
+			return err
+		}
+		w.gone = gone != nil
 	}
 	if len(drop) == 0 {
 		return nil
 	}
-	return w.c.tx(ctx, func() error {
+	err = w.c.tx(ctx, func() error {
 		for _, load := range drop {
 			if err := w.dropLoad(ctx, load); err != nil {
 				return err
@@ -96,12 +99,15 @@ func (w *writer) resume(ctx context.Context, tables map[string]*layout) error {
 		}
 		return nil
 	})
+	if err == nil {
+		f.dropped(w.d.schema, drop)
+	}
+	return err
 }
 
-// fits reports whether staged rows have the columns that the table has now. Rows staged before
+// fits reports whether a staging table, nil if there is none, has the columns that the table has now. Rows staged before
 // the vendor's schema changed are read again.
-func (w *writer) fits(tables map[string]*layout, load string) bool {
-	l := tables[fold(rowsPrefix+load)]
+func (w *writer) fits(l *layout) bool {
 	if l == nil {
 		return true
 	}
@@ -137,25 +143,20 @@ func (w *writer) claim(ctx context.Context) error {
 	f.ddl.Lock()
 	defer f.ddl.Unlock()
 	if w.load == "" {
-		tables, err := w.d.layouts(ctx, w.c)
-		if err != nil {
-			return err
-		}
 		for n := 1; w.load == ""; n++ {
-			load := loadName(w.schema.Stream, n)
-			if tables[rowsPrefix+load] == nil && tables[gonePrefix+load] == nil && f.own(w, load, false) {
+			if load := loadName(w.schema.Stream, n); f.own(w, load, false) {
 				w.load = load
 			}
 		}
 		w.claimed = true
 		return nil
 	}
-	there, err := w.c.exists(ctx, "SELECT 1 FROM "+w.d.table(stagedTable)+" WHERE load = ? AND base = ?", w.load, w.commits)
+	there, err := w.c.exists(ctx, "SELECT 1 FROM "+w.d.table(stagedTable)+" WHERE load = ? AND base = ? HAVING max(part) = ?", w.load, w.commits, w.part-1)
 	if err != nil {
 		return err
 	}
 	if !there {
-		return w.conflict("another writer has committed or dropped the staged rows")
+		return w.conflict("another writer has committed or dropped the staged rows, or staged more")
 	}
 	f.own(w, w.load, true)
 	w.claimed = true
@@ -243,7 +244,7 @@ func (w *writer) Discard(ctx context.Context) error {
 
 // forget makes the writer one that has written nothing.
 func (w *writer) forget() {
-	w.d.file.disown(w, w.load)
+	w.d.file.disown(w, w.load, true)
 	w.load, w.part, w.sequence, w.staged = "", 0, 0, ""
 	w.rows, w.gone, w.claimed, w.failed = false, false, false, nil
 }
@@ -253,15 +254,26 @@ func (w *writer) leave(ctx context.Context) error {
 	if !w.claimed || w.d.file.owner(w.d.schema, w.load) != w {
 		return nil
 	}
-	defer w.d.file.disown(w, w.load)
+	gone := false
+	defer func() { w.d.file.disown(w, w.load, gone) }()
 	if w.part > 0 || w.d.file.broken.Load() {
 		return nil
 	}
-	found, err := w.c.exists(ctx, "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name IN (?, ?)", catalog, rowsPrefix+w.load, gonePrefix+w.load)
-	if err != nil || !found {
-		return err
+	found := false
+	for _, prefix := range []string{rowsPrefix, gonePrefix} {
+		l, err := w.d.describe(ctx, w.c, prefix+w.load)
+		if err != nil {
+			return err
+		}
+		found = found || l != nil
 	}
-	return w.c.tx(ctx, func() error { return w.dropLoad(ctx, w.load) })
+	if found {
+		if err := w.c.tx(ctx, func() error { return w.dropLoad(ctx, w.load) }); err != nil {
+			return err
+		}
+	}
+	gone = true
+	return nil
 }
 
 // dropLoad drops the tables of a load and its marks.
@@ -273,6 +285,20 @@ func (w *writer) dropLoad(ctx context.Context, load string) error {
 	}
 	err := w.c.exec(ctx, "DELETE FROM "+w.d.table(stagedTable)+" WHERE load = ?", load)
 	return err
+}
+
+// dropOwn drops the writer's load. Of one that was never staged nobody else can have made a part: it has no marks, and the
+// tables that the writer knows of.
+func (w *writer) dropOwn(ctx context.Context) error {
+	if w.part > 0 {
+		return w.dropLoad(ctx, w.load)
+	}
+	for _, t := range w.stagingTables() {
+		if err := w.c.exec(ctx, "DROP TABLE IF EXISTS "+t); err != nil { // a swap has given it another name
+			return err
+		}
+	}
+	return nil
 }
 
 // carried adds what earlier calls of Stage left for this commit.
@@ -305,32 +331,4 @@ func (w *writer) carried(ctx context.Context, c martsync.Commit) (martsync.Commi
 	c.Quarantined = append(all.Quarantined, c.Quarantined...)
 	c.Log = append(all.Log, c.Log...)
 	return c, nil
-}
-
-// owner is the writer in this process whose load it is.
-func (f *file) owner(schema, load string) *writer {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.owners[fold(schema)+"."+fold(load)]
-}
-
-// own makes a load the writer's; with force, also if it was another's.
-func (f *file) own(w *writer, load string, force bool) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	key := fold(w.d.schema) + "." + fold(load)
-	if f.owners[key] != nil && !force {
-		return false
-	}
-	f.owners[key] = w
-	return true
-}
-
-func (f *file) disown(w *writer, load string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	key := fold(w.d.schema) + "." + fold(load)
-	if f.owners[key] == w {
-		delete(f.owners, key)
-	}
 }
