@@ -14,6 +14,17 @@ type Estimator interface {
 	Estimate(ctx context.Context, stream string, from Cursor, span Span, sample bool) (Estimate, error)
 }
 
+// An EstimateLimiter is an Estimator that keeps to a number of calls which it is told.
+type EstimateLimiter interface {
+	Estimator
+
+	// LimitEstimates names the streams that are going to be estimated, so that calls are kept for each of them, and says how
+	// many calls the Source may make until then: those for the estimates, and those that it has made before, such as to list
+	// its streams. 0: as many as without it. A number that leaves none for estimates, or that is more than the Source may
+	// make today, is an *Error of kind Config. It is called before the first Estimate.
+	LimitEstimates(calls int64, streams []string) error
+}
+
 // An Estimate is what reading a stream would take.
 type Estimate struct {
 	Stream string    `json:"stream"`

@@ -22,6 +22,7 @@ type planFlags struct {
 	streams, exclude []string
 	start            string
 	share            float64
+	calls            int64 // that planning may take; 0: as the source sees fit
 	sample, backfill bool
 	asJSON           bool
 }
@@ -34,23 +35,29 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Says what the next sync will take of the vendor's daily limits, how many days that is, what it costs in
 money to run it, and what takes most. It reads a few pages, a hundred calls at most for Marketo and fewer where the
 source may make few, and changes nothing at the vendor or the destination. What does not fit in is said to be
-unknown. With --sample it also exports a few short ranges where the vendor counts nothing, at most about a hundredth
-of a day's exports, which takes some minutes.
+unknown. With --calls it takes up to so many: more of them tell more of a large account, and tell it more exactly.
+With --sample it also exports a few short ranges where the vendor counts nothing, at most about a hundredth of a
+day's exports, which takes some minutes.
 
 What was planned is kept, unless flags say what to read: after the sync its summary and martsync runs show it
 beside what was used. docs/plan.md has the method and its error.`,
 		Example: `  martsync plan
   martsync plan marketing --start 2024-01-01 --share 0.5
+  martsync plan --calls 500
   martsync plan --sample --json`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := interruptible(cmd)
 			defer stop()
+			if cmd.Flags().Changed("calls") && f.calls < 1 {
+				return usageError(fmt.Errorf("--calls is %d", f.calls), "It is how many API calls planning may take: at least 1.")
+			}
 			return a.planSyncs(ctx, args, f)
 		},
 	}
 	fs := c.Flags()
 	fs.Float64Var(&f.share, "share", planning.DefaultShare, "`part` of the account's daily limits to plan with; the rest is left to others")
+	fs.Int64Var(&f.calls, "calls", 0, "most API `calls` that planning a sync may take, if its source can be told; else it takes few, see docs/plan.md")
 	fs.BoolVar(&f.sample, "sample", false, "also export a few short ranges where nothing else tells how much there is")
 	fs.StringVar(&f.start, "start", "", "plan for reading from this `time` on: a date, a time, or 7d for so long ago")
 	fs.BoolVar(&f.backfill, "backfill", false, "plan for reading everything again")
@@ -78,7 +85,8 @@ type planReport struct {
 	Every   time.Duration     `json:"every,omitzero"`        // between two regular syncs
 	Stored  int64             `json:"stored_bytes,omitzero"` // that lie in buckets already
 
-	whatIf bool // see planFlags.whatIf
+	whatIf  bool // see planFlags.whatIf
+	limited bool // the source can be told how many calls planning may take
 }
 
 func (a *app) planSyncs(ctx context.Context, names []string, f planFlags) error {
@@ -143,6 +151,10 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if !ok {
 		return nil, errNoAbility("tell beforehand how much there is", p.sync.Source.Name, p.sync.Source.Connector.Title)
 	}
+	limiter, limited := martsync.As[martsync.EstimateLimiter](source)
+	if f.calls != 0 && !limited {
+		return nil, errNoAbility("plan with --calls", p.sync.Source.Name, p.sync.Source.Connector.Title)
+	}
 	if f.sample { // a sync must not take the jobs of samples for its own
 		lease, err := a.hold(ctx, c, source.Account(), "plan --sample of "+p.sync.Name)
 		if err != nil {
@@ -154,7 +166,16 @@ func (a *app) planOne(ctx context.Context, c *config.Config, p plan, f planFlags
 	if err != nil {
 		return nil, err
 	}
-	r = &planReport{Prices: c.Prices, whatIf: f.whatIf()}
+	if limited {
+		streams := make([]string, len(spans))
+		for i, s := range spans {
+			streams[i] = s.stream
+		}
+		if err := limiter.LimitEstimates(f.calls, streams); err != nil {
+			return nil, err
+		}
+	}
+	r = &planReport{Prices: c.Prices, whatIf: f.whatIf(), limited: limited}
 	estimates, err := a.estimates(ctx, estimator, spans, f.sample, &r.Skipped)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,11 @@ func (a *app) showPlan(r *planReport) error {
 		a.say("%s: this account does not have %s, or nobody can say how much there is.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Skipped, ", "))
 	}
 	if len(r.Unknown) > 0 {
-		a.say("%s: how much there is of %s is not known. The plan counts the calls that they take at least.", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Unknown, ", "))
+		more := ""
+		if r.limited {
+			more = " With more --calls planning looks at more."
+		}
+		a.say("%s: how much there is of %s is not known. The plan counts the calls that they take at least.%s", a.err.Paint(report.Yellow, "Note"), strings.Join(r.Unknown, ", "), more)
 	}
 	if r.whatIf {
 		a.say("This plan is not kept: the flags say what it is about. martsync sync %s reads what the configuration says.", r.Sync)

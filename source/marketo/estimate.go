@@ -24,8 +24,10 @@ type extent struct {
 // estimates is what the estimates of a source have found out and may still spend. They are made one after the other.
 type estimates struct {
 	mu           sync.Mutex
-	calls        *allowance // nil: none has been made
-	most, before int64      // of its calls; what had been spent when the first one was made
+	calls        *allowance      // nil: none has been made
+	most, before int64           // of its calls; what had been spent when the first one was made
+	limit        int64           // that was asked for, see LimitEstimates; 0: none was
+	wanted       map[string]bool // streams that are going to be estimated; nil: all may be
 
 	streams []martsync.Stream
 	looked  map[string]bool              // streams that an estimate was asked of
@@ -33,7 +35,7 @@ type estimates struct {
 	sizes   map[string]*size             // of listings, by stream
 	leads   *leadSample
 	newest  int64                   // about the greatest id of a lead; 0: not looked for
-	hung    map[string]*hungRecords // by custom object
+	hung    map[string]*hungRecords // by custom object, or stream
 	exports map[string]string       // which stream pays for exports that several need
 }
 
@@ -62,7 +64,7 @@ func (s *source) Estimate(ctx context.Context, stream string, from martsync.Curs
 		return e, nil
 	}
 	e := martsync.Estimate{Stream: stream}
-	always, err := s.estimate(s.allow(stream, sample).allowed(ctx), p.streams[i], from, span, sample, &e)
+	always, err := s.estimate(s.allow(p.streams[i], sample).allowed(ctx), p.streams[i], from, span, sample, &e)
 	if spentUp(err) && ctx.Err() == nil {
 		unknownAsSpent(&e, leastCalls(p.streams[i]))
 		return e, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/martsync/martsync"
@@ -43,11 +44,72 @@ func takeCall(ctx context.Context) error {
 	return nil
 }
 
+// spare is how many calls may be taken now.
+func (a *allowance) spare() int64 { return a.left.Load() - a.floor.Load() }
+
+// keep leaves so many calls of the context's allowance for later, until they are released.
+func keep(ctx context.Context, calls int64) (release func()) {
+	a, ok := ctx.Value(allowanceKey{}).(*allowance)
+	if !ok {
+		return func() {}
+	}
+	a.floor.Add(calls)
+	return sync.OnceFunc(func() { a.floor.Add(-calls) })
+}
+
+// lend takes one of the calls that the context's allowance keeps for others.
+func lend(ctx context.Context) {
+	if a, ok := ctx.Value(allowanceKey{}).(*allowance); ok && a.floor.Load() > 0 {
+		a.floor.Add(-1)
+	}
+}
+
 // spentUp reports whether calls could not be made because they are spent: those that estimates may take, or those of the day.
 func spentUp(err error) bool { return err != nil && martsync.KindOf(err) == martsync.Quota }
 
+// LimitEstimates says how many calls the source may make until everything has been estimated, and of which streams that will
+// be asked. More than are left of the day are refused, and so few that none are left after the listing of streams.
+func (s *source) LimitEstimates(calls int64, streams []string) error {
+	p := &s.estimates
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if calls != 0 {
+		spent, left := s.client.meter.made(), s.client.meter.left()
+		refused := func(hint, format string, args ...any) error {
+			return &martsync.Error{Kind: martsync.Config, Op: "marketo: limit what planning takes", Hint: hint, Err: fmt.Errorf(format, args...)}
+		}
+		switch {
+		case calls < 0:
+			return refused("", "%d calls: it must be more than 0", calls)
+		case calls > spent+left:
+			return refused(
+				fmt.Sprintf("Allow at most %d, or more to the source (limits.daily_calls, limits.daily_reserve).", spent+left),
+				"%d calls are more than the %d that are left of what the source may make today", calls, spent+left)
+		case calls <= spent:
+			return refused(
+				fmt.Sprintf("Allow more than %d.", spent),
+				"%d calls leave none to estimate anything: listing the streams has taken %d", calls, spent)
+		}
+	}
+	p.limit, p.wanted = calls, map[string]bool{}
+	for _, name := range streams {
+		p.wanted[name] = true
+	}
+	return nil
+}
+
+// made is how many calls there have been since the source was opened.
+func (m *meter) made() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.spent
+}
+
 // mostCalls is how many calls estimates may take, the listing of streams included.
 func (s *source) mostCalls(sample bool) int64 {
+	if s.estimates.limit != 0 {
+		return s.estimates.limit
+	}
 	day := float64(s.cfg.Limits.calls())
 	if !sample {
 		return max(1, min(estimateCalls, int64(estimatePart*day)))
@@ -55,28 +117,35 @@ func (s *source) mostCalls(sample bool) int64 {
 	return max(s.mostCalls(false), min(sampleCalls, int64(sampleShare*day)))
 }
 
-// allow makes out how many calls are left to estimates, after what the source has spent so far. What the listing of streams
-// took is at most half of it: something should be left to look at even if little is allowed.
+// allow makes out how many calls are left to estimates, after what the source has spent so far. Of a bound of its own, what the
+// listing of streams took is at most half: something should be left to look at even if little is allowed.
 //
-// A call is kept for each stream of which nothing is known yet, up to half of what is left, but for this one.
-func (s *source) allow(stream string, sample bool) *allowance {
+// What other streams need is kept for them, see needs: where that and what this one needs is not there, half of what is left.
+func (s *source) allow(stream martsync.Stream, sample bool) *allowance {
 	p := &s.estimates
 	most := s.mostCalls(sample)
 	if p.calls == nil {
 		p.calls = new(allowance)
-		m := s.client.meter
-		m.mu.Lock()
-		p.most = most - min(m.spent, most/2)
-		p.before = most - p.most
-		m.mu.Unlock()
+		spent := s.client.meter.made()
+		if p.limit == 0 {
+			spent = min(spent, most/2)
+		}
+		p.most, p.before = most-spent, spent
 	} else {
 		p.most = max(p.most, most-p.before)
 	}
 	left := max(0, p.most-p.calls.taken.Load())
 	p.calls.left.Store(left)
-	p.looked[stream] = true
-	p.calls.floor.Store(min(int64(len(p.streams)-len(p.looked)), left/2))
+	p.looked[stream.Schema().Stream] = true
+	own, others := s.needs(stream)
+	p.calls.floor.Store(min(others, max(left-own, left/2)))
 	return p.calls
+}
+
+// effort is how many times as closely something is looked at as with estimateCalls.
+func (s *source) effort() int {
+	const most = 5
+	return int(min(max((s.estimates.most+s.estimates.before)/estimateCalls, 1), most))
 }
 
 // unknown says that an estimate could not be made, and at least how many calls the stream takes.

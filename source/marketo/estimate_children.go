@@ -15,7 +15,8 @@ import (
 // What hangs on something else is estimated by a few of its parents: members by programs, tokens by folders, segments by
 // segmentations.
 
-// Of how many programs the members are looked at, of how many folders the tokens, and of how many segmentations the segments.
+// Of how many programs the members are looked at, of how many folders and programs the tokens, and of how many segmentations the
+// segments, where calls are few.
 const peekPrograms, peekFolders, peekSegmentations = 4, 4, 2
 
 // spread are n of the ids, spread over all.
@@ -30,7 +31,9 @@ func spread[T any](all []T, n int) []T {
 
 // estimateProgramMembers looks at the members of a few programs, a page of each.
 func (s *source) estimateProgramMembers(ctx context.Context, st *programMembers, e *martsync.Estimate) error {
+	release := keep(ctx, lookPrograms)
 	programs, err := s.assetSize(ctx, assets[0].stream)
+	release()
 	if err != nil {
 		return err
 	}
@@ -39,7 +42,7 @@ func (s *source) estimateProgramMembers(ctx context.Context, st *programMembers,
 	var members float64
 	var leads []int64
 	looked, cut, of := 0, 0, int64(0)
-	for _, id := range spread(programs.ids(), peekPrograms) {
+	for _, id := range spread(programs.ids(), peekPrograms*s.effort()) {
 		p, err := s.peek(ctx, request{
 			op: "look at program members", path: fmt.Sprintf("/rest/v1/leads/programs/%d.json", id), query: url.Values{"fields": {"id"}}, optional: true,
 		})
@@ -86,6 +89,9 @@ func (s *source) estimateProgramMembers(ctx context.Context, st *programMembers,
 	}
 	e.Costs = costs(calls, bytes, jobs)
 	mayErr(e)
+	if programs.basis() == martsync.Sampled {
+		e.Most = costs(sampleError*calls, sampleError*bytes, sampleError*jobs)
+	}
 	if jobs > 0 {
 		if err := s.learnExported(ctx); err != nil && !spentUp(err) {
 			return err
@@ -134,11 +140,7 @@ func rowBytes(env *envelope, fields []string) (n, bytes float64) {
 
 // estimateTokens asks a few folders and programs for theirs.
 func (s *source) estimateTokens(ctx context.Context, e *martsync.Estimate) error {
-	folders, err := s.pathSize(ctx, "folders", foldersPath, url.Values{"maxDepth": {foldersDeep}})
-	if err != nil {
-		return err
-	}
-	programs, err := s.assetSize(ctx, assets[0].stream)
+	folders, programs, err := s.tokenParents(ctx)
 	if err != nil {
 		return err
 	}
@@ -151,52 +153,83 @@ func (s *source) estimateTokens(ctx context.Context, e *martsync.Estimate) error
 	}
 	slices.Sort(plain)
 	plain = slices.Compact(plain)
-	kinds := []struct {
-		program bool
-		ids     []int64
-		all     float64
-	}{
-		{false, plain, float64(folders.rows) * float64(len(plain)) / float64(max(len(folders.seen), 1))},
-		{true, programs.ids(), float64(programs.rows)},
+	kinds := []*tokenPlaces{
+		{ids: plain, all: float64(folders.rows) * float64(len(plain)) / float64(max(len(folders.seen), 1))},
+		{program: true, ids: programs.ids(), all: float64(programs.rows)},
 	}
 	places := kinds[0].all + kinds[1].all
 	calls := walksOf(folders.pages) + walksOf(programs.pages) + places
+	each := peekFolders * s.effort() / len(kinds)
+	for i := range each { // in turns: if calls run out both should be known
+		for _, k := range kinds {
+			few := spread(k.ids, each)
+			if i >= len(few) {
+				continue
+			}
+			if err := k.look(ctx, s, few[i]); err != nil && !spentUp(err) {
+				return err
+			}
+		}
+	}
 	var rows, bytes float64
 	looked := 0
 	for _, k := range kinds {
-		var found, read float64
-		asked := 0
-		for _, id := range spread(k.ids, peekFolders/len(kinds)) {
-			p := place{id, k.program}
-			env, err := s.reply(ctx, "list the tokens of "+p.String(), fmt.Sprintf("%sfolder/%d/tokens.json", assetRoot, id), url.Values{"folderType": {p.kind()}})
-			if spentUp(err) {
-				break
-			}
-			if asked++; vanished(err) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			for _, raw := range env.env.Result {
-				tokens, err := tokenRows(raw, p.String())
-				if err == nil {
-					found += float64(len(tokens))
-				}
-			}
-			read += float64(env.env.Bytes)
-		}
-		if asked == 0 && len(k.ids) > 0 {
+		if k.asked == 0 && len(k.ids) > 0 {
 			unknownAsSpent(e, calls)
 			return nil
 		}
-		looked += asked
-		rows += found / float64(max(asked, 1)) * k.all
-		bytes += read / float64(max(asked, 1)) * k.all
+		looked += k.asked
+		rows += k.found / float64(max(k.asked, 1)) * k.all
+		bytes += k.read / float64(max(k.asked, 1)) * k.all
 	}
 	e.Rows, e.Bytes, e.Basis, e.Open = whole(rows), whole(bytes), martsync.Sampled, folders.open || programs.open
 	e.Detail = fmt.Sprintf("%d of %.0f folders and programs looked at", looked, places)
 	e.Costs = costs(calls, 0, 0)
+	if folders.basis() == martsync.Sampled || programs.basis() == martsync.Sampled {
+		mayErr(e)
+	}
+	return nil
+}
+
+// tokenParents tells how many folders and programs there are, and leaves calls to ask a few of them.
+func (s *source) tokenParents(ctx context.Context) (folders, programs *size, err error) {
+	defer keep(ctx, lookTokens)()
+	if folders, err = s.pathSize(ctx, "folders", foldersPath, url.Values{"maxDepth": {foldersDeep}}); err != nil {
+		return nil, nil, err
+	}
+	programs, err = s.assetSize(ctx, assets[0].stream)
+	return folders, programs, err
+}
+
+// tokenPlaces are the folders or the programs, and what a few of them have.
+type tokenPlaces struct {
+	program bool
+	ids     []int64 // that are known
+	all     float64 // how many there are
+
+	asked       int
+	found, read float64 // tokens of those, and bytes
+}
+
+// look asks one of them for its tokens.
+func (k *tokenPlaces) look(ctx context.Context, s *source, id int64) error {
+	p := place{id, k.program}
+	reply, err := s.reply(ctx, "list the tokens of "+p.String(), fmt.Sprintf("%sfolder/%d/tokens.json", assetRoot, id), url.Values{"folderType": {p.kind()}})
+	if spentUp(err) {
+		return err
+	}
+	if k.asked++; vanished(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, raw := range reply.env.Result {
+		if tokens, err := tokenRows(raw, p.String()); err == nil {
+			k.found += float64(len(tokens))
+		}
+	}
+	k.read += float64(reply.env.Bytes)
 	return nil
 }
 
@@ -236,7 +269,7 @@ func (s *source) estimateListing(ctx context.Context, st *listingStream, e *mart
 	if err != nil {
 		return err
 	}
-	e.Rows, e.Bytes, e.Open, e.Detail = z.rows, z.bytes, z.open, z.detail()
+	e.Rows, e.Bytes, e.Basis, e.Open, e.Detail = z.rows, z.bytes, z.basis(), z.open, z.detail()
 	calls := walksOf(z.pages)
 	if l.stream == "tags" && z.rows > 0 { // each is read by its name, and that twice: they count as pages
 		calls = 2 * (float64(z.pages+1) + float64(z.rows))
@@ -244,6 +277,9 @@ func (s *source) estimateListing(ctx context.Context, st *listingStream, e *mart
 		e.Detail += ", and each is read by name"
 	}
 	e.Costs = costs(calls, 0, 0)
+	if e.Basis == martsync.Sampled {
+		mayErr(e)
+	}
 	return nil
 }
 
@@ -283,7 +319,7 @@ func (s *source) estimateSegments(ctx context.Context, e *martsync.Estimate) err
 	}
 	var rows, bytes, calls float64
 	looked := 0
-	for _, id := range spread(parents.ids(), peekSegmentations) {
+	for _, id := range spread(parents.ids(), peekSegmentations*s.effort()) {
 		p, err := s.reply(ctx, "list segments", assetRoot+"segmentation/"+strconv.FormatInt(id, 10)+"/segments.json", url.Values{"offset": {"0"}, "maxReturn": {strconv.Itoa(assetPage)}})
 		if spentUp(err) {
 			break

@@ -24,6 +24,10 @@ const (
 
 	// sampleWait is how long its job is waited for.
 	sampleWait = 45 * time.Minute
+
+	// sampleCallsLeast is how many calls must be left for it: to make, enqueue and cancel the job, to ask a few times
+	// whether it is done, and for its file.
+	sampleCallsLeast = 10
 )
 
 // A fileSample is what export files of a few short ranges hold.
@@ -101,6 +105,11 @@ func (s *source) exportOne(ctx context.Context, spec *partSpec, w window, f *fil
 		}
 		o.types = types
 	}
+	if a, ok := ctx.Value(allowanceKey{}).(*allowance); ok && a.spare() < sampleCallsLeast {
+		return &martsync.Error{Kind: martsync.Quota, Err: errAllowance}
+	}
+	release := keep(ctx, 1) // to cancel the job
+	defer release()
 	v, err := s.createJob(ctx, spec.object, spec.fields, spec.object.filter(w, o))
 	if err != nil {
 		return err
@@ -111,6 +120,7 @@ func (s *source) exportOne(ctx context.Context, spec *partSpec, w window, f *fil
 	s.client.meter.exported(1, 0)
 	id := v.ExportID
 	giveUp := func(cause error) error {
+		release()
 		if err := s.cancelJob(context.WithoutCancel(ctx), spec.object, id); err != nil {
 			s.env.Log.DebugContext(ctx, "cancel the sample", "job", id, "err", err)
 		}
@@ -125,10 +135,13 @@ func (s *source) exportOne(ctx context.Context, spec *partSpec, w window, f *fil
 		}
 		v, err := s.jobStatus(ctx, spec.object, id)
 		switch {
+		case errors.Is(err, errAllowance):
+			return giveUp(err)
 		case err != nil && !martsync.KindOf(err).Waits():
 			return err
 		case err != nil || v == nil: // the vendor did not say; it will
 		case v.state() == completed:
+			release()
 			if v.FileSize != nil {
 				s.client.meter.exported(0, *v.FileSize)
 			}

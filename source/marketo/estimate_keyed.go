@@ -72,10 +72,29 @@ func lots(leads []sampledLead, name string) lot {
 	return l
 }
 
-// hungRecords are those of a custom object that some leads have.
+// hungRecords are those of an object that some leads have.
 type hungRecords struct {
 	records []json.RawMessage
+	bytes   int64 // of their pages
 	all     bool
+}
+
+// hungFields are the fields of an object of which others need a few: all, if it is a stream that may be estimated from the same.
+func (s *source) hungFields(of *keyed, few ...string) []string {
+	p := &s.estimates
+	if p.wanted != nil && !p.wanted[of.stream] {
+		return few
+	}
+	for _, st := range p.streams {
+		if k, ok := st.(*keyedStream); ok && k.of == of {
+			for _, f := range k.fields {
+				if !slices.Contains(few, f) {
+					few = append(few, f)
+				}
+			}
+		}
+	}
+	return few
 }
 
 // customExtent asks what hangs on a few leads, if the object is found by what links it to them.
@@ -273,15 +292,21 @@ func (c *hungCount) byLead(ctx context.Context) error {
 	t := c.st.of
 	of, fields := t, c.st.fields
 	if t.via != nil {
-		of, fields = t.via, []string{t.by, t.via.by}
+		of, fields = t.via, c.source.hungFields(t.via, t.by, t.via.by)
 	} else if !slices.Contains(fields, t.by) {
 		fields = append(slices.Clone(fields), t.by)
 	}
 	few := lots(c.leads.some(askedLeads), t.lead)
-	found, bytes, all, err := c.source.hung(ctx, of.noun, leadDatabase+of.path+".json", of.by, few.values, fields)
-	if err != nil {
-		return err
+	known := c.source.estimates.hung[of.stream]
+	if known == nil {
+		known = &hungRecords{}
+		var err error
+		if known.records, known.bytes, known.all, err = c.source.hung(ctx, of.noun, leadDatabase+of.path+".json", of.by, few.values, fields); err != nil {
+			return err
+		}
+		c.source.estimates.hung[of.stream] = known
 	}
+	found, bytes, all := known.records, known.bytes, known.all
 	rows := 0.0
 	weight := map[string]float64{}
 	for _, raw := range found {
@@ -337,7 +362,7 @@ func (c *hungCount) byLead(ctx context.Context) error {
 	return nil
 }
 
-// peekNamed is of how many lists of named accounts the first page is read.
+// peekNamed is of how many lists of named accounts the first page is read, where calls are few.
 const peekNamed = 1
 
 // estimateNamed reads the first page of each list of named accounts.
@@ -346,7 +371,7 @@ func (s *source) estimateNamed(ctx context.Context, st *keyedStream, e *martsync
 	calls := 0.0
 	e.Basis = martsync.Counted
 	looked := 0
-	for _, name := range lists[:min(len(lists), peekNamed)] {
+	for _, name := range lists[:min(len(lists), peekNamed*s.effort())] {
 		n, bytes, more, err := s.firstAccounts(ctx, st, name)
 		if spentUp(err) {
 			break

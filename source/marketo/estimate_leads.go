@@ -84,6 +84,7 @@ func (s *source) sampleLeads(ctx context.Context, w window, sample bool) (*leadS
 	if err != nil || greatest == 0 {
 		return nil, err
 	}
+	defer s.keepFor(ctx, findExported)()
 	all, err := s.describe(ctx)
 	if err != nil {
 		return nil, err
@@ -99,7 +100,7 @@ func (s *source) sampleLeads(ctx context.Context, w window, sample bool) (*leadS
 			fields = append(fields, f.Name)
 		}
 	}
-	among := idsAmong
+	among := min(idsAmong*s.effort(), idsAmongMore)
 	if sample {
 		among = idsAmongMore
 	}
@@ -231,22 +232,40 @@ func (s *source) lookUpSpread(ctx context.Context, l *leadSample, fields []strin
 		}
 		ids = slices.Compact(ids)
 	}
-	times := float64(size) / float64(len(ids))
-	l.asked += len(ids)
-	for part := range slices.Chunk(ids, leadPage) {
+	// Each page spreads over all ids: if calls run out, what has been looked up stands for the rest.
+	pages, asked := (len(ids)+leadPage-1)/leadPage, 0
+	var found []json.RawMessage
+	for i := range pages {
+		var part []int64
+		for j := i; j < len(ids); j += pages {
+			part = append(part, ids[j])
+		}
 		r := request{op: "look up leads", path: "/rest/v1/leads.json", query: url.Values{
 			"filterType": {"id"}, "filterValues": {join(part)}, "fields": {strings.Join(fields, ",")},
 		}}
-		for env, err := range s.client.tokenPages(ctx, r) {
-			if err != nil {
-				return err
+		var page []json.RawMessage
+		var err error
+		for env, e := range s.client.tokenPages(ctx, r) {
+			if err = e; err != nil {
+				break
 			}
 			for _, raw := range env.Result {
-				l.found++
-				l.leads = append(l.leads, sampledLead{slices.Clone(raw), times})
+				page = append(page, slices.Clone(raw))
 			}
 		}
+		if spentUp(err) && asked > 0 {
+			l.all = false
+			break
+		}
+		if err != nil {
+			return err
+		}
+		found, asked = append(found, page...), asked+len(part)
 	}
+	for _, raw := range found {
+		l.leads = append(l.leads, sampledLead{raw, float64(size) / float64(asked)})
+	}
+	l.asked, l.found = l.asked+asked, l.found+len(found)
 	return nil
 }
 

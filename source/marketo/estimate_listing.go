@@ -39,9 +39,8 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 	if err != nil {
 		return err
 	}
-	e.Basis, e.Rows, e.Bytes, e.Detail, e.Open = martsync.Counted, z.rows, z.bytes, z.detail(), z.open
-	pages := z.pages
-	calls := walksOf(pages) // see assetStream
+	e.Basis, e.Rows, e.Bytes, e.Detail, e.Open = z.basis(), z.rows, z.bytes, z.detail(), z.open
+	calls := walksOf(z.pages) // see assetStream
 	if st.asset.detailed() {
 		// Each record comes again by a read of its own, with what the listing lacks.
 		reads := min(e.Rows, int64(s.cfg.Assets.ProgramReads))
@@ -53,6 +52,9 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 		e.Detail += fmt.Sprintf(", and %d are read by id", reads)
 	}
 	e.Costs = costs(calls, 0, 0)
+	if e.Basis == martsync.Sampled {
+		mayErr(e)
+	}
 	return nil
 }
 
@@ -60,14 +62,24 @@ func (s *source) estimateAsset(ctx context.Context, st *assetStream, from martsy
 type size struct {
 	rows, bytes int64
 	pages       int               // with records
+	least, most int               // of pages, where they were not looked for to the last one
 	open        bool              // there are more
 	seen        []json.RawMessage // what its pages had that were looked at
+}
+
+func (z *size) basis() martsync.Basis {
+	if z.least < z.most {
+		return martsync.Sampled
+	}
+	return martsync.Counted
 }
 
 func (z *size) detail() string {
 	switch {
 	case z.open:
 		return fmt.Sprintf("the listing has more than %d pages; then %s", z.pages, errAllowance)
+	case z.least < z.most:
+		return fmt.Sprintf("the listing has %d to %d pages", z.least, z.most)
 	case z.pages > 1:
 		return fmt.Sprintf("the listing has %d pages", z.pages)
 	}
@@ -99,8 +111,8 @@ func (s *source) sizeOf(ctx context.Context, stream string, ranged bool, page fu
 	}
 	z := &size{rows: int64(len(first.Result)), bytes: first.Bytes, pages: min(len(first.Result), 1), seen: first.Result}
 	if len(first.Result) == assetPage {
-		last := 0
-		z.pages, err = lastPage(func(i int) (bool, error) {
+		last := assetPage
+		z.least, z.most, err = lastPage(s.effort() > 1, func(i int) (bool, error) {
 			env, err := page(ctx, i)
 			if nothing(err) {
 				return false, nil
@@ -114,11 +126,18 @@ func (s *source) sizeOf(ctx context.Context, stream string, ranged bool, page fu
 			}
 			return len(env.Result) > 0, nil
 		})
-		if z.open = spentUp(err); err != nil && !z.open {
+		if err != nil && !spentUp(err) {
 			return nil, err
 		}
-		if z.rows = assetPage * int64(z.pages); !z.open && z.pages > 1 {
-			z.rows += int64(last - assetPage)
+		z.pages = z.least
+		switch z.open = z.most == 0; {
+		case z.open: // the least is all that is known
+			z.rows = assetPage * int64(z.pages)
+		case z.least < z.most: // the same factor from either end
+			z.pages = int(math.Round(math.Sqrt(float64(z.least) * float64(z.most))))
+			z.rows = assetPage * int64(z.pages)
+		default:
+			z.rows = assetPage*int64(z.pages-1) + int64(last)
 		}
 		z.bytes = first.Bytes * z.rows / assetPage
 	}
@@ -157,24 +176,31 @@ func walksOf(pages int) float64 {
 // envelope of its own, tags and costs.
 const detailSize = 1.6
 
-// lastPage finds how many pages a listing has that has at least one. With an error it tells how many it has at least.
-func lastPage(has func(page int) (bool, error)) (int, error) {
-	low, high := 0, 1 // low has records
+// nearEnough is up to which part of a listing its end is looked for, where that need not be exact.
+const nearEnough = 0.25
+
+// lastPage finds how many pages a listing has that has at least one: between least and most. With an error it tells what was
+// known by then; most 0: nothing.
+func lastPage(exact bool, has func(page int) (bool, error)) (least, most int, err error) {
+	low, high := 0, 2 // low has records
 	for {
 		ok, err := has(high)
 		if err != nil {
-			return low + 1, err
+			return low + 1, 0, err
 		}
 		if !ok {
 			break
 		}
-		low, high = high, high*2
+		low, high = high, high*4
 	}
-	for high-low > 1 {
+	for high-low > 1 && (exact || float64(high-low) > nearEnough*float64(low)) {
 		middle := low + (high-low)/2
+		if low > 0 && high >= 4*low { // as many times more as less
+			middle = 2 * low
+		}
 		ok, err := has(middle)
 		if err != nil {
-			return low + 1, err
+			return low + 1, high, err
 		}
 		if ok {
 			low = middle
@@ -182,7 +208,7 @@ func lastPage(has func(page int) (bool, error)) (int, error) {
 			high = middle
 		}
 	}
-	return low + 1, nil
+	return low + 1, high, nil
 }
 
 // A peek is the first page of a listing that pages by token.
@@ -201,21 +227,26 @@ func (s *source) peek(ctx context.Context, r request) (p peek, err error) {
 		}
 		p.pages++
 		p.bytes += env.Bytes
-		for _, raw := range env.Result {
-			id, err := recordID(raw)
-			if err != nil {
-				continue
-			}
-			var l struct {
-				Name string `json:"name"`
-			}
-			_ = json.Unmarshal(raw, &l) // a name that is no text is none
-			p.ids, p.names = append(p.ids, id), append(p.names, l.Name)
-		}
+		p.add(env.Result)
 		p.more = env.NextPageToken != ""
 		return p, nil
 	}
 	return p, nil
+}
+
+// add takes records.
+func (p *peek) add(records []json.RawMessage) {
+	for _, raw := range records {
+		id, err := recordID(raw)
+		if err != nil {
+			continue
+		}
+		var l struct {
+			Name string `json:"name"`
+		}
+		_ = json.Unmarshal(raw, &l) // a name that is no text is none
+		p.ids, p.names = append(p.ids, id), append(p.names, l.Name)
+	}
 }
 
 // estimateCampaigns reads the beginning of the listing. Where that is not all, the smart campaigns, whose listing can
@@ -236,10 +267,13 @@ func (s *source) estimateCampaigns(ctx context.Context, e *martsync.Estimate) er
 		e.Basis, e.Detail = martsync.Sampled, fmt.Sprintf("%d listed; taken to be as many as smart campaigns", len(p.ids))
 	}
 	e.Costs = costs(float64(max(1, (e.Rows+leadPage-1)/leadPage)), 0, 0)
+	if e.Basis == martsync.Sampled {
+		mayErr(e)
+	}
 	return nil
 }
 
-// peekLists is of how many lists the members are looked at, a page of each.
+// peekLists is of how many lists the members are looked at, a page of each, where calls are few.
 const peekLists = 4
 
 // newestLead is about the greatest id of a lead; 0: not known.
@@ -273,6 +307,24 @@ func (p *peek) whole(newest int64) float64 {
 	return float64(max(newest, last)-first+1) / float64(last-first+1)
 }
 
+// someLists are lists, and how many there are: those that the estimate of static lists has seen, or the first page of the listing
+// by which members are read.
+func (s *source) someLists(ctx context.Context, e *martsync.Estimate) (p peek, lists int64, err error) {
+	like := s.estimates.sizes["static_lists"]
+	if like == nil {
+		if p, err = s.peek(ctx, request{op: "list static lists", path: listsPath, optional: true}); err != nil || !p.more {
+			return p, int64(len(p.ids)), err
+		}
+		if like, err = s.assetSize(ctx, "static_lists"); err != nil {
+			return p, 0, err
+		}
+	} else {
+		p.add(like.seen)
+	}
+	e.Open = like.open
+	return p, max(int64(len(p.ids)), like.rows), nil
+}
+
 // estimateMembers looks at a few lists spread over all of them.
 func (s *source) estimateMembers(ctx context.Context, st *memberStream, from martsync.Cursor, e *martsync.Estimate) error {
 	if from != "" {
@@ -286,17 +338,9 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 			return nil
 		}
 	}
-	p, err := s.peek(ctx, request{op: "list static lists", path: listsPath, optional: true})
+	p, lists, err := s.someLists(ctx, e)
 	if err != nil {
 		return err
-	}
-	lists := int64(len(p.ids))
-	if p.more {
-		like, err := s.assetSize(ctx, "static_lists")
-		if err != nil {
-			return err
-		}
-		lists, e.Open = max(lists, like.rows), like.open
 	}
 	var wanted []int64
 	for i, id := range p.ids {
@@ -306,7 +350,7 @@ func (s *source) estimateMembers(ctx context.Context, st *memberStream, from mar
 		}
 	}
 	slices.Sort(wanted)
-	n := min(len(wanted), peekLists)
+	n := min(len(wanted), peekLists*s.effort())
 	var members, pages, bytes float64
 	cut, newest, looked := 0, int64(-1), 0
 	for i := range n {

@@ -28,7 +28,8 @@ const (
 	shortRange = 3 * 24 * time.Hour
 
 	// logPages is how many pages are read at one place at most: the vendor filters its log after cutting it into
-	// blocks, so the first ones may be empty.
+	// blocks, so the first ones may be empty. Where types take several loops only some calls go into that: what is not on a
+	// first page is rare beside the others.
 	logPages = 3
 )
 
@@ -69,7 +70,7 @@ var fileFields = []string{
 func (s *source) sampleLog(ctx context.Context, path string, types []int, w window, more bool) (*logSample, error) {
 	s.logs.mu.Lock()
 	defer s.logs.mu.Unlock()
-	budget := logCalls
+	var budget int
 	switch {
 	case len(types) <= 1: // it is one of many, and mostly rare
 		budget = logCallsFew
@@ -77,6 +78,8 @@ func (s *source) sampleLog(ctx context.Context, path string, types []int, w wind
 		budget = logCallsMore
 	case w.length() <= shortRange:
 		budget = logCalls / 3
+	default:
+		budget = min(logCalls*s.effort(), logCallsMore)
 	}
 	key := fmt.Sprint(path, types, w.From/3600, w.To/3600, more)
 	if l := s.logs.known[key]; l != nil {
@@ -85,42 +88,48 @@ func (s *source) sampleLog(ctx context.Context, path string, types []int, w wind
 	if l := s.partOfLog(path, types, w, more); l != nil {
 		return l, nil
 	}
-	budget = min(budget, s.logShare(ctx))
+	defer s.keepFor(ctx, findLeads, findExported)()
+	budget = min(budget, logShare(ctx))
 	l := &logSample{w: w, path: path, asked: types, whole: true, types: map[int64]*typeCount{}, fields: map[string]float64{}}
 	each := 1 + loops(types)
 	n := min(max(budget*2/3/each, min(logPlacesLeast, budget/each)), logPlacesMost)
 	n = max(1, min(n, int(w.length()/time.Hour)))
 	bursts := max(0, budget-n*each)
-	l.points = n
-	step := w.length() / time.Duration(n)
+	further := bursts / 2
+	if each == 2 {
+		further = n * (logPages - 1)
+	}
+	bursts -= further
 	var looks []*look
-	parts := 0
-	for i := range n {
-		stratum := window{From: w.From.add(time.Duration(i) * step), To: w.From.add(time.Duration(i+1) * step)}
-		if i == n-1 {
-			stratum.To = w.To
-		}
-		found, err := s.lookInto(ctx, path, types, stratum, i)
-		if spentUp(err) && parts > 0 {
-			break // fewer places will have to do
+	for i, stratum := range s.strata(w, n) {
+		found, err := s.lookInto(ctx, path, types, stratum, i, &further)
+		if spentUp(err) && l.points > 0 {
+			l.whole = false // fewer places will have to do
+			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		looks, parts = append(looks, found...), parts+1
+		looks = append(looks, found...)
+		l.points++
 	}
-	if err := s.leaveBursts(ctx, path, looks, loops(types), bursts); err != nil && !spentUp(err) {
+	if err := s.leaveBursts(ctx, path, looks, bursts+further); err != nil && !spentUp(err) {
 		return nil, err
 	}
+	seen, latest := time.Duration(0), looks[0].part // what the places stand for that were looked into, and the last of them
 	for _, k := range looks {
-		k.part.To = k.part.From.add(k.part.length() * time.Duration(n) / time.Duration(parts)) // places that were not looked into
-		l.add(k)
-		if k.part.To >= w.To || k.part.From == looks[len(looks)-1].part.From {
-			l.latest += float64(k.found) * k.times() * float64(parts)
+		if k.loop == 0 {
+			seen += k.part.length()
+		}
+		if k.part.From > latest.From {
+			latest = k.part
 		}
 	}
-	if parts < n {
-		l.whole, l.points = false, parts
+	for _, k := range looks {
+		l.add(k, w.length().Seconds()/max(seen.Seconds(), 1))
+		if k.part == latest {
+			l.latest += float64(k.found) * k.times() * w.length().Seconds() / max(latest.length().Seconds(), 1)
+		}
 	}
 	if s.logs.known == nil {
 		s.logs.known = map[string]*logSample{}
@@ -129,17 +138,42 @@ func (s *source) sampleLog(ctx context.Context, path string, types []int, w wind
 	return l, nil
 }
 
-// othersCalls are left to other estimates, where everything is estimated within estimateCalls.
-const othersCalls = 66
+// strata are n parts of a range, one for each place, the latest first: if calls run out the oldest is missing. What the vendor
+// keeps for a short time only is most of what there is, so the time of which it has everything gets half of the places or more.
+func (s *source) strata(w window, n int) []window {
+	kept := max(w.From, secondOf(s.now()).add(-changesKept))
+	recent := n
+	if n > 1 && kept > w.From && kept < w.To && kept.sub(w.From) > shortRange {
+		recent = max((n+1)/2, int(float64(n)*w.To.sub(kept).Seconds()/w.length().Seconds()))
+		recent = min(recent, n-1)
+	} else {
+		kept = w.From
+	}
+	var parts []window
+	for _, x := range []struct {
+		window
+		n int
+	}{{window{From: w.From, To: kept}, n - recent}, {window{From: kept, To: w.To}, recent}} {
+		for i := range x.n {
+			step := x.length() / time.Duration(x.n)
+			part := window{From: x.From.add(time.Duration(i) * step), To: x.From.add(time.Duration(i+1) * step)}
+			if i == x.n-1 {
+				part.To = x.To
+			}
+			parts = append(parts, part)
+		}
+	}
+	slices.Reverse(parts)
+	return parts
+}
 
 // logShare is how many calls of an allowance one look into the log may take: others need some, too.
-func (s *source) logShare(ctx context.Context) int {
+func logShare(ctx context.Context) int {
 	a, ok := ctx.Value(allowanceKey{}).(*allowance)
 	if !ok {
 		return logCallsMore
 	}
-	left := int(a.left.Load())
-	return max(left-othersCalls, left/4, 1)
+	return int(max(a.spare(), 1))
 }
 
 // partOfLog makes a sample of one that is known: of some of its types, or of the end of its range, which a regular sync reads.
@@ -188,10 +222,10 @@ func (l *logSample) part(types []int, w window, ratio float64) *logSample {
 }
 
 // lookInto looks at one place in a part of the range, once for every ten types. The place is not the same in each part, or all would fall
-// on the same hour.
-func (s *source) lookInto(ctx context.Context, path string, types []int, part window, i int) ([]*look, error) {
+// on the same hour. After empty pages it reads as many further ones.
+func (s *source) lookInto(ctx context.Context, path string, types []int, part window, i int, further *int) ([]*look, error) {
 	const golden = 0.6180339887498949
-	_, shift := math.Modf(float64(i) * golden)
+	_, shift := math.Modf(float64(i+1) * golden)
 	at := part.From.add(time.Duration(shift * 0.9 * float64(part.length())))
 	if part.length() <= 2*time.Hour {
 		at = part.From
@@ -218,6 +252,12 @@ func (s *source) lookInto(ctx context.Context, path string, types []int, part wi
 			types: map[int64]*typeCount{}, fields: map[string]float64{},
 		}
 		for k.pages < logPages && k.more && k.found == 0 && k.latest < k.w.To {
+			if k.pages > 0 {
+				if *further <= 0 {
+					break
+				}
+				*further--
+			}
 			if err := s.readOn(ctx, path, k); err != nil {
 				return nil, err
 			}
@@ -272,51 +312,21 @@ func (s *source) readOn(ctx context.Context, path string, k *look) error {
 // whole reports whether everything from the place to the end of its part was read.
 func (k *look) whole() bool { return !k.more || k.latest >= k.w.To }
 
+// covered is how much time was read.
+func (k *look) covered() time.Duration {
+	if k.whole() {
+		return k.w.length()
+	}
+	return max(k.latest.sub(k.w.From), time.Second)
+}
+
 // times is how often what was found is in the part.
 func (k *look) times() float64 {
-	covered := k.w.length()
-	if !k.whole() {
-		covered = max(k.latest.sub(k.w.From), time.Second)
-	}
-	return k.part.length().Seconds() / max(covered.Seconds(), 1)
+	return k.part.length().Seconds() / max(k.covered().Seconds(), 1)
 }
 
-const (
-	// burst is how many times as dense as most a place is that may lie in a burst, such as a mailing.
-	burst = 3
-
-	// burstPages is how many pages are read to leave one behind, and burstCalls how many for all of them.
-	burstPages, burstCalls = 12, 60
-)
-
-// leaveBursts reads on at places that are much denser than most. A page that lies in a burst covers a second or two, and
-// would stand for a day of it.
-func (s *source) leaveBursts(ctx context.Context, path string, looks []*look, loops, most int) error {
-	calls := 0
-	for loop := range loops {
-		var rates []float64
-		for _, k := range looks {
-			if k.loop == loop {
-				rates = append(rates, float64(k.found)*k.times()/max(k.part.length().Seconds(), 1))
-			}
-		}
-		slices.Sort(rates)
-		usual := rates[len(rates)/2]
-		for _, k := range looks {
-			for k.loop == loop && !k.whole() && k.pages < burstPages && calls < min(burstCalls, most) &&
-				float64(k.found)*k.times()/max(k.part.length().Seconds(), 1) > burst*usual {
-				calls++
-				if err := s.readOn(ctx, path, k); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// add takes what a place shows for all of its part.
-func (l *logSample) add(k *look) {
+// add takes what a place shows for all of its part, so many times: for what no place was looked into.
+func (l *logSample) add(k *look, share float64) {
 	if !k.whole() || k.w.From > k.part.From {
 		l.whole = false
 	}
@@ -330,7 +340,7 @@ func (l *logSample) add(k *look) {
 	case !k.more:
 		walked = float64(k.found) / leadPage
 	}
-	times := k.times()
+	times := k.times() * share
 	l.seen += k.found
 	l.rows += float64(k.found) * times
 	l.calls += walked * times

@@ -256,11 +256,17 @@ func TestAllowances(t *testing.T) {
 }
 
 func TestLastPage(t *testing.T) {
-	for n := 1; n < 70; n++ {
+	for n := 1; n < 300; n++ {
 		calls := 0
-		got, err := lastPage(func(page int) (bool, error) { calls++; return page < n, nil })
-		if err != nil || got != n || calls > 15 {
-			t.Errorf("a listing of %d pages: got %d, %v, after %d calls", n, got, err, calls)
+		has := func(page int) (bool, error) { calls++; return page < n, nil }
+		least, most, err := lastPage(true, has)
+		if err != nil || least != n || most != n || calls > 15 {
+			t.Errorf("a listing of %d pages: got %d to %d, %v, after %d calls", n, least, most, err, calls)
+		}
+		calls = 0
+		least, most, err = lastPage(false, has)
+		if err != nil || least > n || most < n || float64(most-least) > nearEnough*float64(least) || calls > 9 {
+			t.Errorf("about a listing of %d pages: got %d to %d, %v, after %d calls", n, least, most, err, calls)
 		}
 	}
 }
