@@ -101,13 +101,12 @@ func (t *table) apply(snapshot bool, all []row, c martsync.Commit) {
 
 // holds reports whether a record is in a scope.
 func holds(s martsync.Scope, r *record) bool {
-	switch v := r.cells[s.Column].(type) {
-	case rows.Micros:
-		if s.IsRange() {
-			return int64(v) >= s.From.UnixMicro() && int64(v) < s.To.UnixMicro()
-		}
+	cell := r.cells[s.Column]
+	if !s.IsRange() {
+		return s.Column == "" || rows.Text(cell) == s.Value
 	}
-	return !s.IsRange() && (s.Column == "" || rows.Text(r.cells[s.Column]) == s.Value)
+	at, isTime := cell.(rows.Micros)
+	return isTime && int64(at) >= s.From.UnixMicro() && int64(at) < s.To.UnixMicro()
 }
 
 // set stores a row that won over what the record was.
