@@ -325,13 +325,13 @@ func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o expor
 func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions, end filePosition, sum string) error {
 	w := spec.window(j, o, end, sum)
 	b := martsync.Batch{Window: w}
+	if spec.listed && end.Bad > 0 {
+		r.pos.Stray = r.now()
+	}
 	if spec.complete != nil {
 		if b.Complete = spec.complete(j.window); end.Bad > 0 { // somebody is there and no row says so
 			b.Complete = nil
 		}
-	}
-	if spec.listed && end.Bad > 0 {
-		r.pos.Stray = r.now()
 	}
 	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
 	if p.Late != nil {

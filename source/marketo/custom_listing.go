@@ -25,14 +25,14 @@ const changesWait = 30 * time.Minute
 func (c *customStream) read(ctx context.Context, r *run, first bool) error {
 	spec := *c.whole
 	p := r.pos.Parts[spec.name]
-	spec.complete = func(w window) *martsync.Scope {
-		if w.To >= p.To { // it stands in the commit that makes it true
-			c.tell(r)
+	spec.complete = func(w window) (scope *martsync.Scope) {
+		if r.pos.Stray == 0 {
+			scope = &martsync.Scope{Column: r.schema.Version, From: w.From.time(), To: w.To.time()}
 		}
-		if r.pos.Stray != 0 {
-			return nil
+		if w.To >= p.To { // the commit of the last window says that it was the last
+			c.end(r)
 		}
-		return &martsync.Scope{Column: r.schema.Version, From: w.From.time(), To: w.To.time()}
+		return scope
 	}
 	if p != nil && len(p.Jobs) > 0 && p.Jobs[0].File != nil {
 		// Rows of this file may be waiting at the destination: nothing else until they are verified.
@@ -48,11 +48,9 @@ func (c *customStream) read(ctx context.Context, r *run, first bool) error {
 			return err
 		}
 		r.pos.Full, r.pos.Begin, r.dirty = r.now(), start, true // the first read brings everything
-	case p == nil && r.span.End.IsZero() && r.over() && r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) && r.schema.Version != "":
-		p = &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)} // what is updated after that is not gone
-		r.pos.Parts[spec.name], r.pos.Read, r.dirty = p, r.now(), true
-	}
-	if goesOn {
+	case p == nil:
+		p = c.begin(r)
+	default:
 		// Jobs that are done give their places in the queue to those that follow.
 		if err := r.ask(ctx, &spec, p); err != nil {
 			return err
@@ -70,22 +68,36 @@ func (c *customStream) read(ctx context.Context, r *run, first bool) error {
 	if err := c.list(ctx, r, &spec, p); err != nil {
 		return err
 	}
-	delete(r.pos.Parts, spec.name)
-	r.jobs.update(r.schema.Stream, r.pos)
-	r.pos.Full, r.dirty = r.pos.Read, true
-	if r.pos.Stray < r.pos.Read {
-		r.pos.Stray = 0
-	}
+	c.end(r)
 	return r.remember()
 }
 
-// tell notes what a listing that ends has shown.
-func (c *customStream) tell(r *run) {
+// begin begins a listing if it is time to; else it returns nil.
+func (c *customStream) begin(r *run) *part {
+	if !r.span.End.IsZero() || !r.over() || r.schema.Version == "" || !r.due(r.pos.Full, time.Duration(r.src.cfg.Custom.FullListingEvery)) {
+		return nil
+	}
+	p := &part{At: r.pos.Begin, To: max(r.target(), r.pos.Begin+1)} // what is updated after that is not gone
+	r.pos.Parts[c.whole.name], r.pos.Read, r.dirty = p, r.now(), true
+	return p
+}
+
+// end ends a listing, unless that has been done.
+func (c *customStream) end(r *run) {
+	if r.pos.Parts[c.whole.name] == nil {
+		return
+	}
 	what := "those that did not come no longer exist"
 	if r.pos.Stray != 0 {
 		what = "as some are in quarantine, or were, not all are marked that no longer exist"
 	}
 	r.note("listing", "all records of %s have been read; %s", r.schema.Stream, what)
+	if r.pos.Stray < r.pos.Read {
+		r.pos.Stray = 0
+	}
+	delete(r.pos.Parts, c.whole.name)
+	r.pos.Full, r.dirty = r.pos.Read, true
+	r.jobs.update(r.schema.Stream, r.pos)
 }
 
 // list exports all windows of a listing and reads their files.
