@@ -103,6 +103,7 @@ func TestStatements(t *testing.T) {
 	}
 	whole := martsync.Commit{Complete: []martsync.Scope{{}}}
 	lists := martsync.Commit{Complete: []martsync.Scope{{Column: "list", Value: "it's"}, {Column: "list", Value: "b"}, {Column: "member", Value: "7"}}}
+	month := martsync.Commit{Complete: []martsync.Scope{{Column: people.Version, From: statementTime.AddDate(0, -1, 0), To: statementTime}}}
 	census := martsync.Commit{Censuses: []martsync.Census{{After: 0, UpTo: 500, Keys: []int64{1}}, {After: 500, UpTo: 3000}, {After: 5000, UpTo: 6000}}}
 	w := offlineWriter(d, people)
 	var system []string
@@ -129,8 +130,10 @@ func TestStatements(t *testing.T) {
 		"merge_sticky_plain":    load(d, sticky(versionless(people)), gone, martsync.Commit{}),
 		"merge_scope":           load(d, people, two, whole),
 		"merge_scopes":          load(d, membersSchema, pairs, lists),
+		"merge_range":           load(d, people, two, month),
 		"merge_census":          load(d, people, gone, census),
 		"mark_scopes":           load(d, membersSchema, nil, lists),
+		"mark_range":            load(d, people, nil, month),
 		"mark_census":           load(d, people, nil, census),
 		"append":                load(d, eventsSchema, keyless, martsync.Commit{}),
 		"snapshot":              load(d, snapshotOf(people), two, martsync.Commit{}),
