@@ -96,6 +96,9 @@ func (a *app) serve(ctx context.Context, names []string, f serveFlags) error {
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
 	defer a.watchBeside(ctx, store, env)()
+	for _, s := range syncs {
+		a.say("%s is due next at %s.", s.Name, s.Schedule.Next(a.clock.Now(), s.Location).In(s.Location).Format("Mon Jan 2 15:04 MST"))
+	}
 	return a.listenAndRun(ctx, d, f.listen, stop)
 }
 
