@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,64 @@ func TestAnEmptyTableBeginsWithAnyAccount(t *testing.T) {
 				t.Errorf("read from (-want +got):\n%s", diff)
 			}
 			f.want("s", 1, 2)
+		})
+	}
+}
+
+// mute is a destination that for a while does not tell where its tables stand.
+type mute struct {
+	*memory.Destination
+	err   error
+	times int // that it fails; below zero: always
+	asked int
+}
+
+func (m *mute) Position(ctx context.Context, stream string) (martsync.Cursor, error) {
+	m.asked++
+	if m.times != 0 {
+		m.times--
+		return "", m.err
+	}
+	return m.Destination.Position(ctx, stream)
+}
+
+// TestPositionsThatCannotBeAsked has a run wait for a destination as it waits for a source.
+func TestPositionsThatCannotBeAsked(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		kind  martsync.Kind
+		times int
+		asked int // in all
+		ok    bool
+	}{
+		{"a while", martsync.Transient, 3, 4, true},
+		{"a quota", martsync.Quota, 20, 21, true},
+		{"for good", martsync.Transient, -1, 8, false},
+		{"a wrong password", martsync.Auth, -1, 1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := counting("s", 3)
+			f := newFixture(t, s)
+			m := &mute{Destination: memory.New(f.storage), err: failure(tt.kind, 0), times: tt.times}
+			began := f.clock.Now()
+			err := f.runAs("vendor:live", true, func(s *pipeline.Sync) { s.Destination = m })
+			if m.asked != tt.asked {
+				t.Errorf("asked %d times, want %d", m.asked, tt.asked)
+			}
+			if !tt.ok {
+				f.wantKind(err, tt.kind)
+				if len(s.froms) > 0 {
+					t.Errorf("the stream was read from %q", s.froms)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !f.clock.Now().After(began) {
+				t.Error("it did not wait")
+			}
+			f.want("s", 1, 2, 3)
 		})
 	}
 }

@@ -178,12 +178,12 @@ func (e *engine) advance(ctx context.Context, list *listing) (Outcome, error) {
 	if list.streams == nil || e.Clock.Now().Sub(list.at) > listingAge {
 		streams, err := e.listStreams(ctx)
 		if err != nil {
-			return e.listingFailed(ctx, err)
+			return e.beginningFailed(ctx, "list streams", err)
+		}
+		if err := e.checkAccounts(ctx, streams); err != nil {
+			return e.beginningFailed(ctx, "compare accounts", err)
 		}
 		e.run.Attempts = 0
-		if err := e.checkAccounts(ctx, streams); err != nil {
-			return Outcome{}, e.wrap(err)
-		}
 		*list = listing{streams: streams, at: e.Clock.Now()}
 	}
 	e.addTasks(list.streams)
@@ -212,9 +212,9 @@ func (e *engine) after(ctx context.Context, out Outcome) (Outcome, error) {
 	return out, nil
 }
 
-// listingFailed decides about an error of Source.Streams, which concerns all streams.
-func (e *engine) listingFailed(ctx context.Context, err error) (Outcome, error) {
-	e.run.AddLog(martsync.LogEntry{Time: e.Clock.Now(), Sync: e.ID, Operation: "list streams", Message: err.Error()})
+// beginningFailed decides about an error of what comes before the streams, which concerns all of them.
+func (e *engine) beginningFailed(ctx context.Context, operation string, err error) (Outcome, error) {
+	e.run.AddLog(martsync.LogEntry{Time: e.Clock.Now(), Sync: e.ID, Operation: operation, Message: err.Error()})
 	kind := martsync.KindOf(err)
 	if ctx.Err() != nil || !kind.Waits() {
 		return Outcome{}, e.wrap(err)
@@ -226,7 +226,7 @@ func (e *engine) listingFailed(ctx context.Context, err error) (Outcome, error) 
 		}
 	}
 	wake := e.Clock.Now().Add(e.pause(e.run.Attempts, err))
-	e.Log.WarnContext(ctx, "source cannot be reached yet", "source", e.Source.Account(), "wake", wake, "err", err)
+	e.Log.WarnContext(ctx, "the sync cannot begin yet", "source", e.Source.Account(), "wake", wake, "err", err)
 	return Outcome{WakeAt: wake}, nil
 }
 

@@ -113,6 +113,9 @@ func TestBucket(t *testing.T) {
 	server.ResetStatements()
 	again := openOnBucket(t, server, nil)
 	defer func() { mustDo(t, "close", again.Close()) }()
+	if at, err := again.Position(t.Context(), small.Stream); err != nil || at != "third" {
+		t.Errorf("position: got %q and error %v, want third", at, err)
+	}
 	w = openWriter(t, again)
 	if w.Cursor() != "third" {
 		t.Errorf("cursor: got %q, want third", w.Cursor())

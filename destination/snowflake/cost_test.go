@@ -127,9 +127,11 @@ func TestIdleSyncResumesNothing(t *testing.T) {
 	server.ResetStatements()
 
 	second := openOn(t, c)
+	at, err := second.Position(t.Context(), small.Stream)
+	mustDo(t, "position", err)
 	w := openWriter(t, second)
-	if w.Cursor() != "first" || w.Staged() != "" || len(w.Changes()) > 0 {
-		t.Errorf("position: got %q and %q, changes %v", w.Cursor(), w.Staged(), w.Changes())
+	if at != "first" || w.Cursor() != "first" || w.Staged() != "" || len(w.Changes()) > 0 {
+		t.Errorf("position: got %q, then %q and %q, changes %v", at, w.Cursor(), w.Staged(), w.Changes())
 	}
 	mustDo(t, "close the writer", w.Close())
 	mustDo(t, "close", second.Close())

@@ -37,6 +37,13 @@ type hint struct {
 	Sync    string          `json:"sync,omitempty"`
 }
 
+// A readHint is a settled document that was fetched. It stays as it is: its name has its writer's id, and a writer
+// settles each number of commits once at most. So whoever still finds it on the stage need not fetch it again.
+type readHint struct {
+	key string
+	hint
+}
+
 const (
 	settledPrefix = "settled-"
 	pendingPrefix = "pending-"
@@ -132,6 +139,9 @@ func (h *shelf) position(ctx context.Context, s *session) (cursor martsync.Curso
 	if settled < 0 || doubt >= settled {
 		return "", 0, false, nil
 	}
+	if last := h.d.hints[h.stream]; last.key == key {
+		return last.Cursor, settled, true, nil
+	}
 	data, found, err := h.d.depot.get(ctx, s, key)
 	if err != nil || !found {
 		return "", 0, false, err
@@ -141,6 +151,10 @@ func (h *shelf) position(ctx context.Context, s *session) (cursor martsync.Curso
 	if broken { // then the truth is asked for
 		return "", 0, false, nil
 	}
+	if h.d.hints == nil {
+		h.d.hints = map[string]readHint{}
+	}
+	h.d.hints[h.stream] = readHint{key, doc}
 	return doc.Cursor, settled, true, nil
 }
 

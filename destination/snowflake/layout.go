@@ -158,3 +158,12 @@ func (s *session) showTables(ctx context.Context, pattern string) ([]listed, err
 	}
 	return out, nil
 }
+
+// showTable finds the table of this very name, in the catalog's spelling; nil: there is none.
+func (s *session) showTable(ctx context.Context, name string) (*listed, error) {
+	tables, err := s.showTables(ctx, name)
+	if i := slices.IndexFunc(tables, func(t listed) bool { return t.name == name }); i >= 0 {
+		return &tables[i], err
+	}
+	return nil, err
+}

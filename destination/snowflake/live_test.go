@@ -170,6 +170,11 @@ func TestLiveSync(t *testing.T) {
 	}
 
 	idle := liveOpen(t, c)
+	for stream, want := range map[string]martsync.Cursor{"leads": "run-2", "nothing": ""} {
+		if at, err := idle.Position(t.Context(), stream); err != nil || at != want {
+			t.Errorf("position of %s: got %q and error %v, want %q", stream, at, err, want)
+		}
+	}
 	w, err := idle.Open(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)

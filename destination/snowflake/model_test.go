@@ -224,9 +224,16 @@ func (p *twins) compare() {
 		p.rt.Fatalf("ledger (-want +got):\n%s", diff)
 	}
 	for _, d := range []martsync.Destination{p.got, p.want} {
+		at, err := d.(martsync.Positioner).Position(p.t.Context(), p.schema.Stream)
+		if err != nil {
+			p.rt.Fatal(err)
+		}
 		w, err := d.Open(p.t.Context(), p.schema)
 		if err != nil {
 			p.rt.Fatal(err)
+		}
+		if at != w.Cursor() {
+			p.rt.Fatalf("%T: position %q, and its writer's %q", d, at, w.Cursor())
 		}
 		if want := martsync.Cursor(fmt.Sprint("cursor ", p.commits)); w.Cursor() != want || w.Staged() != "" {
 			p.rt.Fatalf("%T: cursor %q and staged %q, want %q and none", d, w.Cursor(), w.Staged(), want)

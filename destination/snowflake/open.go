@@ -116,37 +116,31 @@ func (w *writer) open(ctx context.Context, s *session) error {
 func (w *writer) existing(ctx context.Context, s *session) (*layout, error) {
 	stream, name := w.schema.Stream, w.d.config.tableName(w.schema.Stream)
 	op := "open table " + stream
-	tables, err := s.showTables(ctx, name)
+	t, err := s.showTable(ctx, name)
+	if err != nil || t == nil {
+		return nil, err
+	}
+	owner, ours := strings.CutPrefix(t.comment, tableComment)
+	switch {
+	case !ours:
+		return nil, configError(op, "Rename it or drop it, or let the sync use another schema, or take it over with adopt. If it is one of martsync's that lost its comment: COMMENT ON TABLE "+
+			w.d.qualified(name)+" IS "+text(tableComment+stream)+".", "%s.%s exists and was not made by martsync", w.d.schema, name)
+	case owner != stream:
+		return nil, configError(op, "Load them into different schemas.", "the table is that of the stream %s", owner)
+	}
+	l, err := s.describeTable(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	for _, t := range tables {
-		if t.name != name {
-			continue
+	l.rows = t.rows
+	changed, err := s.finish(ctx, l)
+	if changed && err == nil {
+		rows := l.rows
+		if l, err = s.describeTable(ctx, name); err == nil {
+			l.rows = rows
 		}
-		owner, ours := strings.CutPrefix(t.comment, tableComment)
-		switch {
-		case !ours:
-			return nil, configError(op, "Rename it or drop it, or let the sync use another schema, or take it over with adopt. If it is one of martsync's that lost its comment: COMMENT ON TABLE "+
-				w.d.qualified(name)+" IS "+text(tableComment+stream)+".", "%s.%s exists and was not made by martsync", w.d.schema, name)
-		case owner != stream:
-			return nil, configError(op, "Load them into different schemas.", "the table is that of the stream %s", owner)
-		}
-		l, err := s.describeTable(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		l.rows = t.rows
-		changed, err := s.finish(ctx, l)
-		if changed && err == nil {
-			rows := l.rows
-			if l, err = s.describeTable(ctx, name); err == nil {
-				l.rows = rows
-			}
-		}
-		return l, err
 	}
-	return nil, nil //nolint:nilnil // there is none
+	return l, err
 }
 
 // locate finds the position. A table that somebody has dropped begins anew: the position in it is gone with it.

@@ -39,6 +39,7 @@ type destination struct {
 	ready  bool       // the schema, the stage and the system tables are there
 	fresh  bool       // this destination made the table of cursors, so that it is empty but for what we wrote
 	closed bool
+	hints  map[string]readHint // the last that was read, by stream
 
 	depot      depot
 	commitWait time.Duration                // commitTimeout, or less in tests

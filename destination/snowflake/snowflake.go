@@ -11,7 +11,7 @@
 //
 // A warehouse runs for COPY, MERGE, INSERT, UPDATE and SELECT; PUT, GET, LIST, REMOVE, SHOW, DESCRIBE and
 // DDL need none. So that a sync that finds nothing new needs none either, the position of each
-// stream is written beside the files on the stage (hints.go): Open reads it there. The truth stays
+// stream is written beside the files on the stage (hints.go): Open and Position read it there. The truth stays
 // in the table _MARTSYNC_CURSORS, which the commit compares with what the writer believes (I2).
 //
 // The package leaves to others: when to commit (package pipeline), what a record is (the source),
