@@ -30,6 +30,7 @@ import (
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/internal/meter"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/internal/tempfolder"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/state"
 )
@@ -58,7 +59,7 @@ type app struct {
 	request  string          // of the invocation that this is; for the log
 	lively   bool            // the command's life is worth a log where nobody watches
 	lines    *logWriter
-	temp     string // folder of the connectors; "": none yet
+	temp     *tempfolder.Folder // of the connectors; nil: none yet
 	cleanups []func() error
 }
 
@@ -224,25 +225,6 @@ func (a *app) jsonLog() bool {
 		return !a.err.Terminal()
 	}
 	return a.logFormat == "json"
-}
-
-// tempPrefix is what the names of temporary folders begin with.
-const tempPrefix = "martsync-"
-
-// connectorEnv is what connectors get of the world. The temporary folder goes with the app.
-func (a *app) connectorEnv() (martsync.Env, error) {
-	dir, err := os.MkdirTemp("", tempPrefix)
-	if err != nil {
-		return martsync.Env{}, fmt.Errorf("make a temporary folder: %w", err)
-	}
-	a.temp = dir
-	a.cleanups = append(a.cleanups, func() error {
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("remove the temporary folder: %w", err)
-		}
-		return nil
-	})
-	return martsync.Env{Log: a.log(), HTTP: a.httpClient(), Clock: a.clock, TempDir: dir}, nil
 }
 
 // httpClient is the one that all of a command shares. Its connections end with the app.

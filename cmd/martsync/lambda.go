@@ -78,7 +78,7 @@ func besideProgram(getenv func(string) string) string {
 // lambda answers invocations until ctx is done.
 func (a *app) lambda(ctx context.Context, address string) error {
 	a.limitMemory()
-	tidyTemp()
+	a.tidyTemp(0) // no two processes share a sandbox: whoever has left a folder in it is dead
 	api := newLambdaAPI(address)
 	defer api.client.CloseIdleConnections()
 	for {
@@ -110,18 +110,6 @@ func (a *app) limitMemory() {
 	mib, err := strconv.ParseInt(a.getenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"), 10, 64)
 	if err == nil && mib > 0 && a.getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(int64(float64(mib<<20) * memoryShare))
-	}
-}
-
-// tidyTemp removes what a process has left that was killed: its sandbox, which no two invocations share, may be used
-// again with the same folder.
-func tidyTemp() {
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), tempPrefix+"*"))
-	if err != nil {
-		return
-	}
-	for _, dir := range left {
-		_ = os.RemoveAll(dir) // what stays only takes room
 	}
 }
 

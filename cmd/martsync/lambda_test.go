@@ -118,10 +118,7 @@ func TestLambdaFailures(t *testing.T) {
 		"destinations:\n  lake: {type: files, path: lake}\nsyncs:\n  - {name: s, source: m, destination: lake}\n"
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
-	left := filepath.Join(os.TempDir(), tempPrefix+"left")
-	if err := os.Mkdir(left, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	left := deadFolder(t)
 	configured := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

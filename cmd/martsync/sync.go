@@ -354,8 +354,8 @@ func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan str
 		select {
 		case <-ctx.Done():
 		case <-signals:
-			if temp != "" {
-				_ = os.RemoveAll(temp) // it may hold records
+			if temp != nil {
+				_ = temp.Remove() // it may hold records
 			}
 			os.Exit(exitSignal)
 		}

@@ -26,6 +26,22 @@ func Lock(name string, mode fs.FileMode) (unlock func(), err error) {
 	return locked(file, name, err)
 }
 
+// Try takes the exclusive lock of an open file if nobody holds it, and says whether it did. Closing the file releases it. Open
+// the file for writing: network file systems want that.
+func Try(file *os.File) (taken bool, err error) {
+	for {
+		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return true, nil
+		case errors.Is(err, syscall.EWOULDBLOCK):
+			return false, nil
+		case !errors.Is(err, syscall.EINTR):
+			return false, &os.PathError{Op: "lock", Path: file.Name(), Err: err}
+		}
+	}
+}
+
 // LockToRead does nothing: a rename is one step to those who open the file.
 func LockToRead(string, fs.FileMode) (unlock func(), err error) { return func() {}, nil }
 
