@@ -30,6 +30,7 @@ type exportOptions struct {
 	by       string     // leads and program members: the date filter
 	types    []int      // activities: only these types; nil: all
 	programs []int64    // program members: of these
+	reach    second     // custom objects: what was updated up to this moment, beyond the window; 0: nothing more
 	updated  *dateRange // program members: only those updated then, where that filter exists; nil: all
 }
 
@@ -97,6 +98,7 @@ type partSpec struct {
 	kind     bodyKind                       // of the files; "": exportFile
 	prepare  func(*exportOptions, window)   // adds to the options of a job
 	covers   func(window) (from, to second) // what a window means where it is not a range of time
+	reach    func(window) second            // how far beyond its end a window's job exports; nil: not at all; see job.Reach
 	complete func(window) *martsync.Scope   // what a file is all of that has been read, unless it had a misfit; nil: nothing
 	listed   bool                           // what is gone shows in a listing, for which quarantine matters: see position.Stray
 
@@ -175,6 +177,7 @@ type run struct {
 	count     *counter // of the pages that are being read; nil: they are not counted
 	stray     int64    // lines of gathered files that are in quarantine
 	bound     second   // where the windows under way end if not with the run; 0: with the run
+	once      bool     // a run that was resumed is the only one of this read, however far behind it ends
 	hangUp    func()   // closes the download under way, which goes on where it was; nil: there is none
 }
 
@@ -215,7 +218,7 @@ func (r *run) advance(ctx context.Context) error {
 				return r.leave(err)
 			}
 		}
-		if !resumed || r.target().sub(r.pos.Until) < staleRun {
+		if !resumed || r.once || r.target().sub(r.pos.Until) < staleRun {
 			return r.remember()
 		}
 		resumed = false

@@ -311,10 +311,11 @@ func (r *run) rejected(ctx context.Context, p *part, j *job, bad *badFile) error
 func (r *run) gone(ctx context.Context, spec *partSpec, p *part, j *job, o exportOptions) error {
 	if j.File == nil && !r.delivered && j.blank() {
 		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To)
-		sure := *spec
-		sure.complete = nil // a guess is no reason to take records for deleted
+		sure := *spec // a guess is no reason to take records for deleted
 		if spec.listed {
 			r.pos.Stray = r.now()
+		} else {
+			sure.complete = nil
 		}
 		return r.finish(ctx, &sure, p, j, o, filePosition{}, "")
 	}
@@ -332,6 +333,9 @@ func (r *run) finish(ctx context.Context, spec *partSpec, p *part, j *job, o exp
 		if b.Complete = spec.complete(j.window); end.Bad > 0 { // somebody is there and no row says so
 			b.Complete = nil
 		}
+	}
+	if spec.reach != nil && j.To >= r.pos.Until && (p.Shut || j.Made.add(reachLeast) <= j.Reach) {
+		r.pos.Sure = j.Since.add(-visibleAfter)
 	}
 	p.Pace.observe(j.length(), end.Rows, end.Offset, -1)
 	if p.Late != nil {

@@ -211,6 +211,9 @@ func (r *run) launch(ctx context.Context, spec *partSpec, p *part, j *job) error
 // A process that dies before the id is written down leaves a job that nobody knows. It is in state Created and nobody enqueues it,
 // so it exports nothing, costs nothing and vanishes after seven days; the window gets another one.
 func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error {
+	if j.Reach = 0; spec.reach != nil && !p.Shut {
+		j.Reach = spec.reach(j.window)
+	}
 	options, err := spec.options(ctx, p, j)
 	if err != nil {
 		return err
@@ -222,11 +225,16 @@ func (r *run) create(ctx context.Context, spec *partSpec, p *part, j *job) error
 		if j.Shared && err == nil {
 			return r.remember()
 		}
-		if err != nil {
-			if !r.adjust(spec, p, fields, err) {
-				return err
-			}
+		switch {
+		case err == nil:
+		case r.adjust(spec, p, fields, err):
 			continue
+		case j.Reach != 0 && (isCode(err, "1001") || isCode(err, "1003") || isCode(err, "1006")):
+			j.Reach, options.reach, p.Shut = 0, 0, true
+			r.note("warning", "the vendor exports nothing by a date in the future: which records no longer exist cannot be told, and none is marked deleted")
+			continue
+		default:
+			return err
 		}
 		if v == nil || !validID(v.ExportID) || v.state() == failed || v.state() == cancelled {
 			return r.retry(ctx, p, j, "create made no usable job", false)
@@ -271,7 +279,7 @@ func (r *run) filtered(spec *partSpec, p *part) {
 
 // options are what else than its window decides about a job.
 func (spec *partSpec) options(ctx context.Context, p *part, j *job) (exportOptions, error) {
-	o := exportOptions{by: p.filterBy()}
+	o := exportOptions{by: p.filterBy(), reach: j.Reach}
 	if spec.types != nil {
 		types, err := spec.types(ctx)
 		if err != nil {
@@ -333,6 +341,9 @@ func (r *run) adjust(spec *partSpec, p *part, fields []string, err error) bool {
 	}
 	found := false
 	for _, f := range fields[min(1, len(fields)):] { // without the key there is no export
+		if f == r.version() {
+			continue // nor without what orders the versions: each row would be older than what the table has
+		}
 		if namesField(e.Message, f) {
 			p.Refused = append(p.Refused, f)
 			found, r.dirty = true, true
@@ -340,6 +351,14 @@ func (r *run) adjust(spec *partSpec, p *part, fields []string, err error) bool {
 		}
 	}
 	return found
+}
+
+// version is the vendor's name of the field that orders the versions of a record; "": there is none.
+func (s *rangeStream) version() string {
+	if i := s.schema.Index(s.schema.Version); i >= 0 {
+		return s.schema.Columns[i].Origin
+	}
+	return ""
 }
 
 // namesField reports whether the message has the field's name as a word.
@@ -398,11 +417,7 @@ func (r *run) look(ctx context.Context, spec *partSpec, p *part, j *job) error {
 	switch s := v.state(); s {
 	case completed:
 		j.State, j.Rows, j.Size, j.Sum = completed, v.Records, v.FileSize, parseSum(v.FileChecksum)
-		if j.Made = j.Asked.add(clockSkew); v.FinishedAt != "" {
-			if finished, ok := parseSecond(v.FinishedAt); ok {
-				j.Made = min(j.Made, finished) + 1
-			}
-		}
+		j.Made = j.Asked
 		if j.Size != nil && !j.Shared {
 			r.src.client.meter.exported(0, *j.Size)
 		}

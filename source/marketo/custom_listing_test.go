@@ -349,3 +349,77 @@ func TestListingGivesItsPlacesBack(t *testing.T) {
 	}
 	d.equal(t, one)
 }
+
+// What a listing is said to have shown is what its last window has shown, too.
+func TestLastWindowWithQuarantineIsTold(t *testing.T) {
+	one := []string{"custom_device_owned"}
+	hourly := func(c *Config) { c.Custom.FullListingEvery = setting.Duration(time.Hour) }
+	d := newDepot(t, marketosim.Config{LeadSpan: 10 * 24 * time.Hour}) // one window is all
+	d.sync(t, one, hourly)
+	d.clock.Advance(8 * time.Hour)
+	files := 0
+	d.line.bend = func(r *http.Response) error {
+		if !strings.Contains(r.Request.URL.Path, "/customobjects/") {
+			return nil
+		}
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		if strings.HasSuffix(r.Request.URL.Path, "/status.json") {
+			text = regexp.MustCompile(`"fileChecksum":"[^"]*"`).ReplaceAll(text, []byte(`"fileChecksum":null`))
+		}
+		if strings.HasSuffix(r.Request.URL.Path, "/file.json") {
+			files++
+			at := regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`).FindIndex(text)
+			copy(text[at[0]:at[1]], "is not a time at all")
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), -1
+		r.Header.Del("Content-Length")
+		return nil
+	}
+	d.sync(t, one, hourly)
+	if said := d.notes(one[0]); files != 1 || strings.Count(said, "not all are marked") != 1 || strings.Contains(said, "did not come no longer exist") {
+		t.Errorf("%d files; the log says %q, want one, and that not all are marked", files, said)
+	}
+}
+
+// A file whose keys cannot be put by is not downloaded at each look at the others; one that is wrong is exported again at once.
+func TestFileThatCannotBePutBy(t *testing.T) {
+	one := []string{"opportunity_roles"}
+	for _, c := range []struct {
+		name string
+		most int // downloads of the file
+		bend func(r *http.Response)
+	}{
+		{"other bytes", 2, garble},
+		{"a line that is no key", 4, func(r *http.Response) {
+			text, err := io.ReadAll(r.Body)
+			if err != nil {
+				panic(err)
+			}
+			text[len(text)-2] = '"'
+			r.Body = io.NopCloser(bytes.NewReader(text))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d, k := starved(t, one, 90)
+			bad, reads := "", 0
+			d.line.bend = func(r *http.Response) error {
+				if id, found := strings.CutSuffix(r.Request.URL.Path, "/file.json"); found && r.StatusCode < 300 && (bad == "" || bad == id) {
+					bad = id
+					reads++
+					c.bend(r)
+				}
+				return k.reply(r)
+			}
+			if err := d.run(t.Context(), t, one, 1); err != nil {
+				t.Fatal(err)
+			}
+			d.equal(t, one)
+			if reads == 0 || reads > c.most {
+				t.Errorf("the file was downloaded %d times, want at most %d", reads, c.most)
+			}
+		})
+	}
+}

@@ -22,7 +22,10 @@ const customPath = "/rest/v1/customobjects.json"
 func customObject(api string) *object {
 	return &object{
 		noun: "custom object " + api, dir: "customobjects/" + api, key: "marketoGUID",
-		filter: func(w window, _ exportOptions) exportFilter { return exportFilter{byUpdate: w.wire()} },
+		filter: func(w window, o exportOptions) exportFilter {
+			w.To = max(w.To, o.reach)
+			return exportFilter{byUpdate: w.wire()}
+		},
 	}
 }
 
@@ -149,7 +152,7 @@ func (s *rangeStream) iterate(ctx context.Context, span martsync.Span, read func
 		mine := *s // gathering changes how files are read
 		r := &run{rangeStream: &mine, span: span, yield: yield}
 		err := s.src.permitted(ctx, read(r))
-		s.parked, s.parkedUntil = mine.parked, mine.parkedUntil
+		s.parked, s.parkedUntil, s.fast = mine.parked, mine.parkedUntil, mine.fast
 		if martsync.KindOf(err) != martsync.Pending {
 			s.jobs.done(s.schema.Stream)
 		}

@@ -40,6 +40,7 @@ type position struct {
 
 	// Of a custom object.
 	Begin second `json:"begin,omitempty"` // the earliest records that were wanted
+	Sure  second `json:"sure,omitempty"`  // what existed at this moment is in the table as it was then or later; see customStream.read
 	Stray second `json:"stray,omitempty"` // when a record of it was last put into quarantine, or may have been missed; 0: since the last whole listing, never
 
 	// Of program members.
@@ -60,6 +61,7 @@ type part struct {
 	Twin  bool   `json:"twin,omitempty"`  // another stream has shared the jobs of this reading
 	Waits int    `json:"waits,omitempty"` // for that one, in a row
 	Fails int    `json:"fails,omitempty"` // failures since a window was last completed
+	Shut  bool   `json:"shut,omitempty"`  // the vendor refuses windows that reach beyond the present
 	Step  second `json:"step,omitempty"`  // longest window tried after larger ones failed; 0: no limit
 	Pace  pace   `json:"pace,omitzero"`
 
@@ -82,16 +84,18 @@ const filesWait = 24 * time.Hour
 //	completed  State is completed: its file is read, from File on
 type job struct {
 	window
+	Reach  second `json:"reach,omitempty"` // it exports what lies between To and this moment, too; 0: nothing more
 	Since  second `json:"since,omitempty"` // when it was created
 	Sign   string `json:"sign,omitempty"`  // signature of the header it was created with
 	ID     string `json:"id,omitempty"`
 	Shared bool   `json:"shared,omitempty"` // another stream created it; see sharedExports
 	State  state  `json:"state,omitempty"`
 	Asked  second `json:"asked,omitempty"` // when its state was last asked, or the queue was last full
-	Made   second `json:"made,omitempty"`  // completed: its file shows records as they were before this moment, by the vendor's clock
+	Made   second `json:"made,omitempty"`  // completed: when it was seen to be, so its file shows records as they were before
 	Wait   int    `json:"wait,omitempty"`  // how often in a row the queue was full
 	Tries  int    `json:"tries,omitempty"` // jobs for this window that came to nothing
 	Again  int    `json:"again,omitempty"` // times its file was thrown away and downloaded again
+	Left   bool   `json:"left,omitempty"`  // its keys cannot be put by; see putBy
 	Blank  int    `json:"blank,omitempty"` // of Tries: jobs that completed without a count, a size and a file
 	Calls  int64  `json:"calls,omitempty"` // API calls spent on it
 
@@ -178,8 +182,8 @@ func (p *position) parse(c martsync.Cursor) error {
 	if p.V != positionVersion {
 		return fmt.Errorf("its form is %d, not %d", p.V, positionVersion)
 	}
-	if !p.Until.sane() || !p.Read.sane() || !p.Full.sane() || !p.Begin.sane() || !p.Stray.sane() {
-		return fmt.Errorf("until %d, read %d, full %d, begin %d or stray %d is no time", p.Until, p.Read, p.Full, p.Begin, p.Stray)
+	if !p.Until.sane() || !p.Read.sane() || !p.Full.sane() || !p.Begin.sane() || !p.Sure.sane() || !p.Stray.sane() {
+		return fmt.Errorf("until %d, read %d, full %d, begin %d, sure %d or stray %d is no time", p.Until, p.Read, p.Full, p.Begin, p.Sure, p.Stray)
 	}
 	if err := p.Plan.check(); err != nil {
 		return fmt.Errorf("plan: %w", err)
@@ -237,7 +241,7 @@ func (p *part) check() error {
 }
 
 func (j *job) check() error {
-	if !j.Since.sane() || !j.Asked.sane() || !j.Made.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
+	if !j.Reach.sane() || !j.Since.sane() || !j.Asked.sane() || !j.Made.sane() || j.Wait < 0 || j.Tries < 0 || j.Blank < 0 || j.Again < 0 || j.Calls < 0 {
 		return errors.New("a number is out of range")
 	}
 	switch j.State {

@@ -3,37 +3,47 @@ package marketo
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/martsync/martsync/internal/csvfile"
 )
 
+// errLeft is a file whose keys cannot be put by.
+var errLeft = errors.New("its keys cannot be put by")
+
 // putBy takes the keys of the first files that are there into the position, so that nothing is lost when the vendor deletes the
-// files. What cannot be put by stays where it is: a file with lines that cannot be read, or that is not what the vendor
-// promised, is dealt with when all are read, and keys that are too many for a position are exported again if need be.
+// files. A file with lines that are not keys stays where it is until all are read, since they are counted then; so does one
+// with more keys than a position can hold, which is exported again if need be.
 func (s *keyedStream) putBy(ctx context.Context, r *run, spec *partSpec, p *part) error {
-	for len(p.Jobs) > 0 && p.Jobs[0].State == completed {
+	for len(p.Jobs) > 0 && p.Jobs[0].State == completed && !p.Jobs[0].Left {
 		j := p.Jobs[0]
 		keys, err := s.keysOf(ctx, r, spec, p, j)
-		if _, bad := errors.AsType[*badFile](err); bad || errors.Is(err, errGone) {
-			return nil
+		all, fits := r.pos.Keys.with(keys)
+		bad, isBad := errors.AsType[*badFile](err)
+		switch {
+		case errors.Is(err, errLeft), err == nil && !fits:
+			j.Left, r.dirty = true, true // or it would be downloaded at each look at the others
+			return r.remember()
+		case isBad:
+			err = r.rejected(ctx, p, j, bad)
+		case errors.Is(err, errGone) && j.blank():
+			r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
+			fallthrough
+		case err == nil:
+			r.pos.Keys, r.dirty = all, true
+			p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
+			err = r.remember()
+		case errors.Is(err, errGone):
+			err = r.retry(ctx, p, j, "its file is gone", false)
 		}
 		if err != nil {
-			return err
-		}
-		all, ok := r.pos.Keys.with(keys)
-		if !ok {
-			return nil
-		}
-		r.pos.Keys, r.dirty = all, true
-		p.At, p.Jobs = j.To, p.Jobs[1:]
-		if err := r.remember(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// keysOf reads the keys of a file. Each line that is not one makes it a bad file.
+// keysOf reads the keys of a file.
 func (s *keyedStream) keysOf(ctx context.Context, r *run, spec *partSpec, p *part, j *job) (keys []string, err error) {
 	if j.Rows != nil && *j.Rows == 0 {
 		return nil, nil // see deliver
@@ -54,13 +64,19 @@ func (s *keyedStream) keysOf(ctx context.Context, r *run, spec *partSpec, p *par
 			}
 		}
 		if len(chunk.Quarantined) > 0 {
-			return nil, &badFile{why: "a line is not a key"}
+			return nil, errLeft
 		}
 		at.Rows += chunk.Rows
 		v := &chunk.Records.Columns[0]
 		for i := range chunk.Records.Len {
 			if !v.Null(i) && len(v.Bytes(i)) > 0 {
 				keys = append(keys, string(v.Bytes(i)))
+			}
+		}
+		if len(keys) >= keySetKeys { // many leads may have few companies
+			slices.Sort(keys)
+			if keys = slices.Compact(keys); len(keys) > keySetKeys/2 {
+				return nil, errLeft
 			}
 		}
 	}

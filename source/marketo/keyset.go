@@ -17,18 +17,28 @@ const (
 	keySetMost = 4 << 20
 
 	// keySetWhole bounds what such a text may unfold to, in bytes.
-	keySetWhole = 256 << 20
+	keySetWhole = 64 << 20
+
+	// keySetKeys bounds the memory that a set takes: numbers in a row make a short text however many they are.
+	keySetKeys = 1 << 20
 )
 
 // A keySet is keys in rising order. It is written as base64 of what they do not share with their neighbours, compressed: keys
 // that are numbered take a byte or two each.
 type keySet []string
 
-// with returns the set with more keys; false if it would be too long to be written.
+// with returns the set with more keys; false if it would be too large.
 func (s keySet) with(keys []string) (keySet, bool) {
 	all := slices.Concat(s, keys)
 	slices.Sort(all)
 	all = slices.Compact(all)
+	whole := 0
+	for _, key := range all {
+		whole += len(key) + 2*binary.MaxVarintLen32
+	}
+	if len(all) > keySetKeys || whole > keySetWhole {
+		return nil, false
+	}
 	text, err := all.MarshalText()
 	return all, err == nil && len(text) <= keySetMost
 }

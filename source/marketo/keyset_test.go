@@ -51,3 +51,31 @@ func TestKeySetIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Numbers in a row are a short text, so the text does not bound the memory.
+func TestKeySetIsBoundedInMemory(t *testing.T) {
+	many := make([]string, keySetKeys+1)
+	for i := range many {
+		many[i] = fmt.Sprint(10_000_000 + i)
+	}
+	if _, ok := keySet(nil).with(many); ok {
+		t.Errorf("%d keys fit into a set", len(many))
+	}
+	half, ok := keySet(nil).with(many[:keySetKeys/2])
+	if !ok {
+		t.Fatalf("%d keys do not fit into a set", keySetKeys/2)
+	}
+	if _, ok := half.with(many[keySetKeys/2:]); ok {
+		t.Errorf("%d keys fit into a set, one half after the other", len(many))
+	}
+	long := make([]string, 300_000)
+	for i := range long {
+		long[i] = fmt.Sprintf("%07d%0250d", i, 0)
+	}
+	s, ok := keySet(nil).with(long)
+	if text, err := s.MarshalText(); ok && (err != nil || new(keySet).UnmarshalText(text) != nil) {
+		t.Error("a set can be written and not be read")
+	} else if ok {
+		t.Error("75 MB fit into a set")
+	}
+}

@@ -69,3 +69,14 @@ func (s *Server) TouchLead(id int64, field string) (touched bool) {
 // isCustom reports whether a field is one that the customer has added: changing it does not move updatedAt.
 // (Marketo REST API, Bulk Lead Extract)
 func isCustom(field string) bool { return strings.HasSuffix(field, "__c") }
+
+// ChangeDevices makes n records of the custom object change, appear or vanish at the clock's present. Most of them change, one
+// after the other among few, so that the same ones change again and again.
+func (s *Server) ChangeDevices(n int) {
+	s.change(func(m *mutation) {
+		steps := []func() string{m.changeDevice, m.changeDevice, m.buyDevice, m.changeDevice, m.loseDevice, m.changeDevice}
+		for range n {
+			steps[simulate.Pick(m.roll(), len(steps))]()
+		}
+	})
+}
