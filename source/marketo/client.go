@@ -254,11 +254,15 @@ func (e *envelope) fault(status int) error {
 	return &apiError{Code: e.Errors[0].Code, Message: strings.Join(texts, "; "), RequestID: e.RequestID, Status: status}
 }
 
+// mostRenewals bounds how often a call asks for another token: once, and again if the new one has worked meanwhile, so
+// that it has ended rather than is of no use.
+const mostRenewals = 3
+
 // attempt sends a call until read accepts the reply or the table of errors says to stop,
 // and returns how many calls it took. Read may consume the reply; its body is closed here
 // unless read accepted it.
 func (c *client) attempt(ctx context.Context, r request, read func(*http.Response) error) (calls int64, err error) {
-	loggedIn := false
+	renewed := 0
 	for try := 1; ; try++ {
 		token, err := c.tokens.get(ctx)
 		if err != nil {
@@ -271,6 +275,7 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 		resp, err := c.send(ctx, r, token)
 		if err == nil {
 			if err = read(resp); err == nil {
+				c.tokens.trial.Worked(token)
 				return calls, nil
 			}
 			_ = resp.Body.Close()
@@ -284,7 +289,8 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 		j := c.judge(r, try, triesFor(ctx), resp, err)
 		if j.act == login {
 			// Somebody else may have renewed the token meanwhile: then that one is used.
-			j.replay, loggedIn = j.replay && !loggedIn, true
+			j.replay = j.replay && (renewed == 0 || renewed < mostRenewals && c.tokens.trial.HasWorked(token))
+			renewed++
 			if err := c.tokens.refuse(ctx, token); err != nil {
 				return calls, named(r, err)
 			}

@@ -66,6 +66,30 @@ func TestE2_SecondRefusalIsAnErrorOfCredentials(t *testing.T) {
 	}
 }
 
+// A new token that has worked for others and is refused has ended, too: it is replaced again, some times.
+func TestE2_TokenThatHasWorkedIsReplacedAgain(t *testing.T) {
+	var s *source
+	tokens := 0
+	v := newFakeVendor(t, map[string]script{
+		identityPath: func(n int, w http.ResponseWriter, r *http.Request) {
+			tokens++
+			replies(fmt.Sprintf(`{"access_token":"t%d","expires_in":3599,"scope":"u"}`, tokens))(n, w, r)
+		},
+		thing: func(n int, w http.ResponseWriter, r *http.Request) {
+			_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+			s.client.tokens.trial.Worked(martsync.Secret(token)) // of another call meanwhile
+			replies(faulty("602", "Access token expired"))(n, w, r)
+		},
+	})
+	s = v.source(t)
+	if _, err := s.client.do(t.Context(), get()); martsync.KindOf(err) != martsync.Auth {
+		t.Errorf("got %v, want kind auth in the end", err)
+	}
+	if got := v.count(thing); got != 1+mostRenewals || tokens != got {
+		t.Errorf("%d calls with %d tokens, want %d each", got, tokens, 1+mostRenewals)
+	}
+}
+
 func TestE3_TokenAboutToEndMakesNoBusyLoop(t *testing.T) {
 	for _, life := range []string{"0", "1", "14", "15", "30", "-5", `"0"`, "null"} {
 		t.Run(life, func(t *testing.T) {

@@ -41,7 +41,8 @@ type tokens struct {
 	clock   martsync.Clock
 	log     *slog.Logger
 
-	turn httpx.Turn // whose it is may ask for a token
+	turn  httpx.Turn  // whose it is may ask for a token
+	trial httpx.Trial // of the last one that the vendor gave
 
 	// The following belong to whoever is inside.
 	token   martsync.Secret
@@ -106,6 +107,7 @@ func (t *tokens) renew(ctx context.Context) error {
 		life := time.Duration(g.ExpiresIn) * time.Second
 		if life > tokenMargin || ask == tokenAsks {
 			t.token, t.user = g.AccessToken, g.Scope
+			t.trial.Given(g.AccessToken)
 			t.expires = t.clock.Now().Add(max(life-tokenMargin, tokenLeast))
 			return nil
 		}

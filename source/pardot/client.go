@@ -212,7 +212,7 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 		if err == nil {
 			c.meter.told(resp.Header)
 			if err = read(resp); err == nil {
-				c.tokens.worked(token)
+				c.tokens.trial.Worked(token)
 				return calls, nil
 			}
 			_ = resp.Body.Close()
@@ -223,7 +223,7 @@ func (c *client) attempt(ctx context.Context, r request, read func(*http.Respons
 		if e, ok := errors.AsType[*apiError](err); ok {
 			e.Version, e.Message = r.version(), redact(c.tokens.redact(e.Message), token.Reveal()) // somebody may echo a header
 			if e.told && ruleFor(e).class != login {
-				c.tokens.worked(token) // what the vendor minds is something else
+				c.tokens.trial.Worked(token) // what the vendor minds is something else
 			}
 		}
 		j := c.judge(ctx, r, try, resp, err)

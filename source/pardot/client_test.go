@@ -272,10 +272,10 @@ func TestX01ATokenThatHasWorkedIsReplacedAgain(t *testing.T) {
 						first = token
 					}
 					if tc.worked {
-						s.client.tokens.worked(token) // of another call meanwhile
+						s.client.tokens.trial.Worked(token) // of another call meanwhile
 					}
 					if tc.older {
-						s.client.tokens.worked(first)
+						s.client.tokens.trial.Worked(first)
 					}
 					says(401, failed5(184, "access_token is invalid"))(n, w, r)
 					return

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"weak"
 
@@ -37,13 +36,7 @@ type session struct {
 	refresh  martsync.Secret // newest refresh token that the vendor gave; "": none
 	unsaved  bool            // refresh is not in the token file
 
-	given atomic.Pointer[given] // the last token that the vendor gave; nil: none
-}
-
-// A given token, and whether a call has succeeded with it.
-type given struct {
-	token  martsync.Secret
-	worked atomic.Bool
+	trial httpx.Trial // of the last token that the vendor gave
 }
 
 // tokens gets access tokens for one source.
@@ -148,17 +141,10 @@ func (t *tokens) refuse(ctx context.Context, token martsync.Secret) error {
 	return nil
 }
 
-// worked remembers that a call has succeeded with a token. Calls that began with an older one may end later.
-func (s *session) worked(token martsync.Secret) {
-	if g := s.given.Load(); g != nil && g.token == token {
-		g.worked.Store(true)
-	}
-}
-
 // ended reports whether a token that is refused was of use before: a call has succeeded with it, or
 // somebody else has replaced it already.
 func (s *session) ended(ctx context.Context, token martsync.Secret) bool {
-	if g := s.given.Load(); g != nil && g.token == token && g.worked.Load() {
+	if s.trial.HasWorked(token) {
 		return true
 	}
 	if s.turn.Enter(ctx) != nil {
@@ -258,9 +244,7 @@ func (t *tokens) candidate(refused []martsync.Secret) (martsync.Secret, error) {
 // adopt takes over what a login gave. A new refresh token has replaced the one that was used.
 func (t *tokens) adopt(ctx context.Context, g granted, used martsync.Secret) {
 	t.token, t.scope, t.identity = g.AccessToken, g.Scope, g.ID
-	if last := t.given.Load(); last == nil || last.token != g.AccessToken { // a login may give the same one again
-		t.given.Store(&given{token: g.AccessToken})
-	}
+	t.trial.Given(g.AccessToken)
 	if t.cfg.Grant != grantRefreshToken {
 		return
 	}
