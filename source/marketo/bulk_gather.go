@@ -75,53 +75,52 @@ func (p *part) made() (last, first second) {
 	return last, first
 }
 
-// deliverAll yields the files of all windows, each with its row for the ledger, and no cursor. It reports
-// false if one of them has to be exported again; what has been yielded is taken back then.
+// deliverAll reads the files of all windows, of which no row comes by itself, and yields no cursor. It reports
+// false if one of them has to be read or exported again; what has been yielded is taken back then.
 func (r *run) deliverAll(ctx context.Context, spec *partSpec, p *part) (bool, error) {
 	for _, j := range p.Jobs {
-		o, err := spec.options(ctx, p, j)
+		end, err := r.deliverWhole(ctx, spec, p, j)
 		if err != nil {
-			return false, err
-		}
-		end, sum, err := r.deliverWhole(ctx, spec, p, j)
-		bad, isBad := errors.AsType[*badFile](err)
-		switch {
-		case isBad:
-			return false, r.rejected(ctx, p, j, bad)
-		case errors.Is(err, errGone) && end.Rows == 0 && j.blank():
-			r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
-			end, sum = filePosition{}, ""
-		case errors.Is(err, errGone):
-			return false, r.retry(ctx, p, j, "its file is gone", false)
-		case err != nil:
-			return false, err
+			if empty, err := r.settle(ctx, p, j, err, end.Rows > 0); !empty {
+				return false, err
+			}
+			end = filePosition{}
 		}
 		r.src.env.Log.InfoContext(ctx, "window delivered", "stream", r.schema.Stream, "job", j.ID, "rows", end.Out, "bytes", end.Offset)
 		r.stray += end.Bad
-		if spec.kind == keyFile {
-			continue // no row comes of it
-		}
-		if err := r.send(martsync.Batch{Window: spec.window(j, o, end, sum)}); err != nil {
-			return false, err
-		}
 	}
 	return true, nil
 }
 
-func (r *run) deliverWhole(ctx context.Context, spec *partSpec, p *part, j *job) (end filePosition, sum string, err error) {
-	none := j.Rows != nil && *j.Rows == 0
-	if none {
-		return end, "", nil // see deliver
+func (r *run) deliverWhole(ctx context.Context, spec *partSpec, p *part, j *job) (end filePosition, err error) {
+	if j.Rows != nil && *j.Rows == 0 {
+		return end, nil // see deliver
 	}
 	d, err := newDownload(ctx, j, r.fileOf(spec, j))
 	if err != nil {
-		return end, "", &martsync.Error{Kind: martsync.Data, Op: "marketo: resume " + r.schema.Stream, Err: err}
+		return end, &martsync.Error{Kind: martsync.Data, Op: "marketo: resume " + r.schema.Stream, Err: err}
 	}
 	defer d.Close()
 	if end, err = r.records(ctx, spec, p, j, d); err == nil {
-		sum, err = j.verify(end, d)
+		_, err = j.verify(end, d)
 	}
-	return end, sum, err
+	return end, err
+}
+
+// settle decides about a file that could not be read, begun says whether some of it was. It reports whether the file is taken for
+// empty; else it is going to be downloaded or exported again, unless there is an error.
+func (r *run) settle(ctx context.Context, p *part, j *job, err error, begun bool) (empty bool, _ error) {
+	bad, isBad := errors.AsType[*badFile](err)
+	switch {
+	case isBad:
+		return false, r.rejected(ctx, p, j, bad)
+	case errors.Is(err, errGone) && !begun && j.blank():
+		r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
+		return true, nil
+	case errors.Is(err, errGone):
+		return false, r.retry(ctx, p, j, "its file is gone", false)
+	}
+	return false, err
 }
 
 // due reports whether something that is done now and then is to be done again. Never before is due.

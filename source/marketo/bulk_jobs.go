@@ -26,9 +26,6 @@ const (
 	// Waits while the vendor's queue is full. Marketo REST API, Bulk Extract, sample code.
 	queueWait, queueWaitMost = time.Minute, 4 * time.Minute
 
-	// clockSkew is how far the vendor's clock and ours may differ.
-	clockSkew = 5 * time.Minute
-
 	// Patience with jobs. Others may fill the shared queue for hours; a job that stays
 	// queued while a later one of ours runs has been forgotten by the vendor.
 	queuedMost     = 12 * time.Hour

@@ -75,7 +75,7 @@ type part struct {
 // Source: Marketo REST API, Bulk Extract, Limits.
 const filesWait = 24 * time.Hour
 
-// A job is a window on its way: planned, intended, created, enqueued, completed. What is
+// A job is a window on its way: planned, created, enqueued, completed. What is
 // written here before each step decides what happens after a crash (I7):
 //
 //	planned    ID is "": no job that exists will ever run

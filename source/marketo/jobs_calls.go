@@ -18,7 +18,6 @@ type vendorJob struct {
 	CreatedAt    string `json:"createdAt"`
 	QueuedAt     string `json:"queuedAt"`
 	StartedAt    string `json:"startedAt"`
-	FinishedAt   string `json:"finishedAt"`
 	Records      *int64 `json:"numberOfRecords"`
 	FileSize     *int64 `json:"fileSize"`
 	FileChecksum string `json:"fileChecksum"`

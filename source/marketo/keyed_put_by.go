@@ -19,24 +19,22 @@ func (s *keyedStream) putBy(ctx context.Context, r *run, spec *partSpec, p *part
 		j := p.Jobs[0]
 		keys, err := s.keysOf(ctx, r, spec, p, j)
 		all, fits := r.pos.Keys.with(keys)
-		bad, isBad := errors.AsType[*badFile](err)
-		switch {
-		case errors.Is(err, errLeft), err == nil && !fits:
+		if errors.Is(err, errLeft) || err == nil && !fits {
 			j.Left, r.dirty = true, true // or it would be downloaded at each look at the others
 			return r.remember()
-		case isBad:
-			err = r.rejected(ctx, p, j, bad)
-		case errors.Is(err, errGone) && j.blank():
-			r.note("window", "no file for %s to %s, twice: taken for empty", j.From, j.To) // see gone
-			fallthrough
-		case err == nil:
-			r.pos.Keys, r.dirty = all, true
-			p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
-			err = r.remember()
-		case errors.Is(err, errGone):
-			err = r.retry(ctx, p, j, "its file is gone", false)
 		}
 		if err != nil {
+			empty, err := r.settle(ctx, p, j, err, false)
+			if err != nil {
+				return err
+			}
+			if !empty {
+				continue
+			}
+		}
+		r.pos.Keys, r.dirty = all, true
+		p.At, p.Jobs, p.Fails = j.To, p.Jobs[1:], 0
+		if err := r.remember(); err != nil {
 			return err
 		}
 	}

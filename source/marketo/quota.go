@@ -20,6 +20,9 @@ var (
 	central         = mustLoad("America/Chicago")
 )
 
+// clockSkew is how far the vendor's clock and ours may differ.
+const clockSkew = 5 * time.Minute
+
 func mustLoad(name string) *time.Location {
 	l, err := time.LoadLocation(name)
 	if err != nil {
