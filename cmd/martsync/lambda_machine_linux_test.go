@@ -13,7 +13,7 @@ import (
 
 // TestLambdaMachines has the program invoked by the state machines of the CloudFormation template: the schedule delivers a time
 // twice, an invocation's time is up, the sandbox is killed in the middle of a download; the machine waits, tries again and goes on. In the end the tables equal the
-// account, by one run without an export job too many.
+// account, by one run that has exported nothing twice.
 func TestLambdaMachines(t *testing.T) {
 	long(t)
 	f := newLambdaFunction(t, builtLite(t), connectors.Simulators()[0]) // what the others need of the program TestLambda shows
