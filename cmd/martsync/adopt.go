@@ -11,6 +11,7 @@ import (
 
 	"github.com/martsync/martsync"
 	"github.com/martsync/martsync/internal/report"
+	"github.com/martsync/martsync/state"
 )
 
 func (a *app) adoptCommand() *cobra.Command {
@@ -45,6 +46,14 @@ func (a *app) adopt(ctx context.Context, name string, yes, asJSON bool) (err err
 	adopter, ok := d.destination.(martsync.Adopter)
 	if !ok {
 		return errNoAbility("adopt tables", s.Destination.Name, s.Destination.Connector.Title)
+	}
+	var lease *state.Lease
+	if yes { // a sync would make the tables meanwhile, or write to them
+		lease, err = a.hold(ctx, d.config, d.source.Account(), "adopt "+s.Name)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, lease.Release(context.WithoutCancel(ctx))) }()
 	}
 	streams, err := d.source.Streams(ctx)
 	if err != nil {
@@ -85,6 +94,9 @@ func (a *app) adopt(ctx context.Context, name string, yes, asJSON bool) (err err
 		return nil
 	}
 	for i := range plans {
+		if err := lease.Keep(ctx); err != nil {
+			return err
+		}
 		if err := d.definer.Exec(ctx, plans[i].Statements); err != nil {
 			return fmt.Errorf("adopt %s: %w", plans[i].Table, err)
 		}

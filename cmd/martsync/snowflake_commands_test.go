@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 	"github.com/martsync/martsync/internal/truth"
 	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/source/marketo/marketosim"
+	"github.com/martsync/martsync/state"
 )
 
 // marketoMart is a Marketo that has been there for a while, not yet copied.
@@ -329,6 +331,20 @@ func TestAdoptFromTheFormerConnector(t *testing.T) {
 		t.Errorf("showing the plan has made %v", rows)
 	}
 	theirs := m.one(`SELECT COUNT(*) FROM MART.OLD.MARKETO_LEADS`)
+	store, err := state.OpenFolder(filepath.Join(m.dir, ".martsync"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, err := state.AcquireLease(t.Context(), store, clock, m.source.Account(), "a sync", time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, said := m.command("adopt", "--yes"); code != martsync.ExitBusy || !strings.Contains(said, "a sync") {
+		t.Errorf("adopted while a sync runs: exit code %d, want %d\n%s", code, martsync.ExitBusy, said)
+	}
+	if err := lease.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	m.must("adopt", "--yes")
 	if got := m.one(`SELECT COUNT(*) FROM MART.MARKETO.LEADS`); got != theirs || got == "0" {
 		t.Errorf("got %s rows, want the %s of the former table", got, theirs)

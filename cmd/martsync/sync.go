@@ -480,9 +480,9 @@ func waits(wake, now time.Time) string {
 // waitingFor writes until when, and how long that is.
 func waitingFor(wake, now time.Time) string {
 	local := wake.Local()
-	layout := "15:04:05"
+	layout := "15:04:05 MST"
 	if !sameDay(local, now.Local()) {
-		layout = "Mon Jan 2 15:04"
+		layout = "Mon Jan 2 15:04 MST"
 	}
 	return fmt.Sprintf("until %s (%s)", local.Format(layout), report.Ago(wake, now))
 }

@@ -137,7 +137,7 @@ func TestWaits(t *testing.T) {
 		wake time.Time
 		want string
 	}{
-		{now.Add(90 * time.Second), "waits until 12:01:30 (in 1m 30s)"},
+		{now.Add(90 * time.Second), "waits until 12:01:30 " + now.Format("MST") + " (in 1m 30s)"},
 		{now, "can go on now"},
 		{now.Add(-24 * time.Hour), "can go on now"},
 	} {

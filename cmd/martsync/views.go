@@ -72,6 +72,7 @@ func viewStatements(ctx context.Context, source martsync.Source, definer martsyn
 
 // A defined is an opened sync whose destination speaks SQL.
 type defined struct {
+	config      *config.Config
 	source      martsync.Source
 	destination martsync.Destination
 	definer     martsync.Definer
@@ -104,5 +105,5 @@ func (a *app) openDefiner(ctx context.Context, name string) (defined, config.Syn
 		closing(destination, &err)
 		return defined{}, s, err
 	}
-	return defined{source, destination, definer}, s, nil
+	return defined{c, source, destination, definer}, s, nil
 }
