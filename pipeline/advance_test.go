@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,34 +144,38 @@ func TestAParkedStreamGoesOnWhileOthersWork(t *testing.T) {
 
 func TestStreamsRunSideBySideUpToTheLimit(t *testing.T) {
 	const limit = 3
-	arrived := make(chan struct{})
-	var streams []*scriptedStream
-	for _, name := range []string{"a", "b", "c", "d", "e"} {
-		first := true
-		streams = append(streams, plainStream(name, func(from martsync.Cursor) []any {
-			if !first {
-				return nil
-			}
-			first = false
-			meet := func() { // each of the first three waits for the other two
-				if name <= "c" {
-					arrived <- struct{}{}
+	synctest.Test(t, func(t *testing.T) { // so that streams that wait for each other in vain are a failure at once
+		met := make(chan struct{})
+		var arrived, now, most atomic.Int32
+		var streams []*scriptedStream
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			streams = append(streams, plainStream(name, func(from martsync.Cursor) []any {
+				begin := func() {
+					n := now.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					switch {
+					case name > "c":
+					case arrived.Add(1) < limit: // each of the first three waits for the other two
+						<-met
+					default:
+						synctest.Wait() // and for whoever else would run beside them
+						close(met)
+					}
 				}
-			}
-			return []any{meet, batch("end", 1)}
-		}))
-	}
-	f := newFixture(t, streams...)
-	f.sync.Parallel = limit
-	go func() {
-		for range limit {
-			<-arrived
+				return []any{begin, batch("end", 1), func() { now.Add(-1) }}
+			}))
 		}
-	}()
-	f.mustRun()
-	for _, s := range streams {
-		f.want(s.schema.Stream, 1)
-	}
+		f := newFixture(t, streams...)
+		f.sync.Parallel = limit
+		f.mustRun()
+		for _, s := range streams {
+			f.want(s.schema.Stream, 1)
+		}
+		if got := most.Load(); got != limit {
+			t.Errorf("%d streams ran side by side, want %d", got, limit)
+		}
+	})
 }
 
 func TestBudget(t *testing.T) {

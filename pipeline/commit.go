@@ -236,6 +236,7 @@ func (l *loader) discard(ctx context.Context, b *martsync.Batch) error {
 	l.progress.Staged = ""
 	l.count(b)
 	if _, err := l.save(ctx); err != nil {
+		l.known = false // the progress may still name the position of rows that are gone
 		return err
 	}
 	if l.stopping() {
@@ -267,7 +268,7 @@ func (l *loader) endSnapshot(ctx context.Context) error {
 	if l.digest == nil || l.digest.String() != l.committed || l.renamed {
 		return l.commit(ctx)
 	}
-	if l.rows.rows > 0 {
+	if l.rows.rows > 0 || l.progress.Staged != "" {
 		if err := l.writer.Discard(ctx); err != nil {
 			l.known = false
 			return fmt.Errorf("discard an unchanged snapshot: %w", err)
@@ -278,8 +279,12 @@ func (l *loader) endSnapshot(ctx context.Context) error {
 		return err
 	}
 	// The ledger is about what tables hold, and the table holds the earlier reading.
-	l.rows = pending{log: l.rows.log}
+	l.rows, l.stagedRows, l.stagedBad, l.stagedBytes = pending{log: l.rows.log}, 0, 0, 0
+	l.at.rows, l.at.bad, l.progress.Staged = 0, 0, ""
 	l.update(l.task, func(st *runlog.Stream) { st.Unchanged = true })
-	_, err := l.save(ctx)
-	return err
+	if _, err := l.save(ctx); err != nil {
+		l.known = false // see discard
+		return err
+	}
+	return nil
 }
