@@ -209,12 +209,16 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 }
 
+// cannotTurn is the exit code of a process that may not become another user: root in a container may lack the right, or there is no
+// other user.
+const cannotTurn = 3
+
 // nobody gives up all rights and opens files in places where it may not write.
 func nobody(args []string) int {
 	if os.Geteuid() == 0 {
 		if err := syscall.Setuid(65534); err != nil {
 			fmt.Println(err)
-			return 1
+			return cannotTurn
 		}
 	}
 	for _, path := range args {
@@ -255,6 +259,9 @@ func TestNoPermission(t *testing.T) {
 		}
 	}
 	out, err := process(t, "nobody", path, filepath.Join(dir, "new.duckdb"), filepath.Join(dir, "folder", "new.duckdb")).Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == cannotTurn {
+		t.Skipf("root cannot become another user here: %s", out)
+	}
 	if err != nil || len(out) > 0 {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -464,8 +471,9 @@ func TestKilled(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		if line, _ := bufio.NewReader(out).ReadString('\n'); line != "" {
-			_ = c.Process.Kill()
+		line, _ := bufio.NewReader(out).ReadString('\n')
+		if line != "" {
+			_ = c.Process.Kill() // it may have come to its end by then
 		}
 		err = c.Wait()
 		exit, killed := errors.AsType[*exec.ExitError](err)
@@ -497,7 +505,7 @@ func TestKilled(t *testing.T) {
 			t.Errorf("killed before statement %d: left over: %v", n, got)
 		}
 		_ = d.Close()
-		if err == nil {
+		if err == nil && line == "" {
 			t.Logf("the story has %d statements", n)
 			return
 		}

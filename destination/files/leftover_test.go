@@ -158,7 +158,7 @@ func TestLeftOversOfTheDead(t *testing.T) {
 	}
 	old, young, other := begin("people/dt=2025-01-01/old"), begin("people/dt=2025-01-01/young"), begin("peoples/dt=2025-01-01/other")
 	blobtest.Age(t, s, old, 2*time.Hour)
-	blobtest.Age(t, s, young, 59*time.Minute)
+	blobtest.Age(t, s, young, 50*time.Minute)
 	blobtest.Age(t, s, other, 2*time.Hour)
 
 	w := openOn(t, s, coreEnv(t, nil))

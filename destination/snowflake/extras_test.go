@@ -381,6 +381,7 @@ func TestNewestTime(t *testing.T) {
 func TestUsage(t *testing.T) {
 	server := start(t, snowflakesim.Options{StatementTime: 2 * time.Second})
 	d := opened(t, server, nil)
+	d.measureWait = time.Hour
 	spent := func(name string) int64 {
 		for _, u := range d.Usage() {
 			if u.Name == name {

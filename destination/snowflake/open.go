@@ -19,7 +19,10 @@ func open(ctx context.Context, c Config, namespace string, env martsync.Env) (*d
 	if _, err := c.signIn(); err != nil {
 		return nil, err
 	}
-	d := &destination{config: c, env: env, database: object(c.Database), schema: object(c.Schema), commitWait: commitTimeout, endWait: signOutTimeout}
+	d := &destination{
+		config: c, env: env, database: object(c.Database), schema: object(c.Schema),
+		commitWait: commitTimeout, endWait: signOutTimeout, measureWait: measureTimeout,
+	}
 	d.depot = internalStage{d}
 	if c.Stage.Name != "" {
 		if d.depot, err = openBucket(ctx, d); err != nil {

@@ -41,13 +41,14 @@ type destination struct {
 	closed bool
 	hints  map[string]readHint // the last that was read, by stream
 
-	depot      depot
-	commitWait time.Duration                // commitTimeout, or less in tests
-	endWait    time.Duration                // signOutTimeout, or less in tests
-	before     func(statement string) error // for tests: fails statements
-	after      func(statement string) error // for tests: loses answers
-	spent      counters
-	measured   meter // usage.go
+	depot       depot
+	commitWait  time.Duration                // commitTimeout, or less in tests
+	endWait     time.Duration                // signOutTimeout, or less in tests
+	measureWait time.Duration                // measureTimeout, or more in tests
+	before      func(statement string) error // for tests: fails statements
+	after       func(statement string) error // for tests: loses answers
+	spent       counters
+	measured    meter // usage.go
 }
 
 // A session is a connection that is signed in. It is used by one goroutine at a time.

@@ -116,7 +116,7 @@ func (s *session) measure(ctx context.Context) error {
 	if d.spent.data.Load() == d.measured.at() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
+	ctx, cancel := context.WithTimeout(ctx, d.measureWait)
 	defer cancel()
 	r, err := s.query(ctx, historyQuery)
 	if err != nil {

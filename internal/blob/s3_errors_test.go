@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -143,7 +144,7 @@ func TestS3Network(t *testing.T) {
 		kind martsync.Kind
 		hint string
 	}{
-		{"nobody listens", func(o *S3Options) { o.Endpoint = closedAddress() }, martsync.Transient, "check that the store runs"},
+		{"nobody listens", func(o *S3Options) { o.Endpoint = closedAddress(t) }, martsync.Transient, "check that the store runs"},
 		{"no such host", func(o *S3Options) { o.Endpoint = "http://s3.invalid" }, martsync.Transient, "does not resolve"},
 		{"the bucket's host does not exist", func(o *S3Options) { o.Endpoint, o.PathStyle = "http://s3.invalid", new(bool) }, martsync.Transient, "path_style: true"},
 		{"untrusted certificate", func(o *S3Options) {
@@ -172,11 +173,17 @@ func TestS3Network(t *testing.T) {
 	}
 }
 
-// closedAddress is one where nobody listens anymore.
-func closedAddress() string {
+// closedAddress is one where nobody listens, nor can: the port is taken by a connection of the test's own.
+func closedAddress(t *testing.T) string {
+	t.Helper()
 	server := httptest.NewServer(nil)
-	server.Close()
-	return server.URL
+	t.Cleanup(server.Close)
+	taken, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	return "http://" + taken.LocalAddr().String()
 }
 
 // The authorities of AWS_CA_BUNDLE count, as they do for other tools.

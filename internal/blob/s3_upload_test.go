@@ -177,7 +177,7 @@ func TestS3CredentialsFail(t *testing.T) {
 		{"STS does not know the key", 403, "InvalidClientTokenId", sts.URL, role, martsync.Auth, "access_key_id"},
 		{"STS says that the token is old", 403, "ExpiredToken", sts.URL, role, martsync.Auth, "sign in again"},
 		{"STS refuses", 403, "AccessDenied", sts.URL, role, martsync.Auth, "sts:AssumeRole"},
-		{"STS does not answer", 0, "", closedAddress(), role, martsync.Transient, ""},
+		{"STS does not answer", 0, "", closedAddress(t), role, martsync.Transient, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status, code = test.status, test.code

@@ -239,8 +239,8 @@ func TestS3PartsInFlight(t *testing.T) {
 		if !strings.Contains(r.URL.RawQuery, "partNumber=") {
 			return false
 		}
-		if n := now.Add(1); n > most.Load() {
-			most.Store(n)
+		n := now.Add(1)
+		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		defer now.Add(-1)
 		switch { // the first two wait for each other

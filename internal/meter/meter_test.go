@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -203,7 +205,15 @@ func TestHandler(t *testing.T) {
 }
 
 func TestTransport(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hang-up" {
+			panic(http.ErrAbortHandler)
+		}
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	defer server.Close()
 	r := meter.New()
 	measured, err := meter.Transport(server.Client().Transport, r, simulate.NewClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)))
 	if err != nil {
@@ -216,15 +226,14 @@ func TestTransport(t *testing.T) {
 	}
 	_, _ = io.Copy(io.Discard, answer.Body)
 	_ = answer.Body.Close()
-	server.Close()
-	client.CloseIdleConnections()
-	if _, err := client.Get(server.URL); err == nil {
-		t.Fatal("a closed server answered")
+	if _, err := client.Get(server.URL + "/hang-up"); err == nil {
+		t.Fatal("a server that hangs up answered")
 	}
+	host := server.Listener.Addr().(*net.TCPAddr).IP.String() // of IPv6 where there is nothing else
 	got := text(t, r)
 	for _, want := range []string{
-		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="418",server_address="127.0.0.1"} 1`,
-		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="none",server_address="127.0.0.1"} 1`,
+		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="418",server_address="` + host + `"} 1`,
+		`http_client_request_duration_seconds_count{http_request_method="GET",http_response_status_code="none",server_address="` + host + `"} 1`,
 	} {
 		if !strings.Contains(got, want+"\n") {
 			t.Errorf("there is no line %s in\n%s", want, got)

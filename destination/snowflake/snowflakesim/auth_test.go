@@ -87,7 +87,7 @@ func TestLogin(t *testing.T) {
 			cfg.LoginTimeout = 3 * time.Second //nolint:staticcheck // see config
 			db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, *cfg))
 			defer func() { _ = db.Close() }()
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			var who string
 			err := db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&who)

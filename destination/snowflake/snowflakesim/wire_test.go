@@ -45,7 +45,7 @@ func connect(t *testing.T, cfg *gosnowflake.Config) *sql.Conn {
 	t.Helper()
 	db := sql.OpenDB(gosnowflake.NewConnector(gosnowflake.SnowflakeDriver{}, *cfg))
 	t.Cleanup(func() { _ = db.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	conn, err := db.Conn(ctx)
 	if err != nil {

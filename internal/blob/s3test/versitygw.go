@@ -3,8 +3,11 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +22,13 @@ import (
 	"github.com/martsync/martsync"
 )
 
-// startPatience is how long a server may take to listen.
-const startPatience = 20 * time.Second
+const (
+	// startPatience is how long a server may take to listen: machines are slow at times.
+	startPatience = 5 * time.Minute
+
+	// mostPorts is how many ports are tried. Between our finding that one is free and the server's taking it somebody else may.
+	mostPorts = 10
+)
 
 // A VersityGW is a real server that speaks S3, in a process of its own.
 type VersityGW struct {
@@ -61,7 +69,38 @@ func versityGW(tb testing.TB) string {
 
 func startVersityGW(tb testing.TB, scheme string, options ...string) VersityGW {
 	tb.Helper()
-	program := versityGW(tb)
+	v := VersityGW{program: versityGW(tb)}
+	dir := tb.TempDir()
+	v.Folder = filepath.Join(dir, "data")
+	iam := filepath.Join(dir, "iam")
+	for _, d := range []string{filepath.Join(v.Folder, Bucket), iam} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	// By this path we know our server from others, which another package's tests may have started at the same moment.
+	health := "/" + strings.ToLower(rand.Text())
+	options = append([]string{"--access", Key, "--secret", Secret, "--region", Region, "--quiet", "--iam-dir", iam, "--health", health}, options...)
+	for range mostPorts {
+		address := freePort(tb)
+		v.URL = scheme + "://" + address
+		log, up := v.serve(tb, health, append([]string{"--port", address}, append(options, "posix", v.Folder)...))
+		switch {
+		case up:
+			return v
+		case strings.Contains(log, "xattr"):
+			tb.Skipf("the temporary folder keeps no attributes of files, which versitygw needs: %s", log)
+		case !strings.Contains(log, "address already in use"):
+			tb.Fatalf("versitygw does not listen: %s", log)
+		}
+	}
+	tb.Fatalf("versitygw found none of %d ports free", mostPorts)
+	return v
+}
+
+// freePort is an address of this machine where nobody listens now.
+func freePort(tb testing.TB) string {
+	tb.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
@@ -70,17 +109,15 @@ func startVersityGW(tb testing.TB, scheme string, options ...string) VersityGW {
 	if err := listener.Close(); err != nil {
 		tb.Fatal(err)
 	}
-	dir := tb.TempDir()
-	root, iam := filepath.Join(dir, "data"), filepath.Join(dir, "iam")
-	for _, d := range []string{filepath.Join(root, Bucket), iam} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	args := append([]string{"--port", address, "--access", Key, "--secret", Secret, "--region", Region, "--quiet", "--iam-dir", iam}, options...)
+	return address
+}
+
+// serve starts the process and waits until it answers, or has ended, or time is up. It returns what that has written if it is not up.
+func (v VersityGW) serve(tb testing.TB, health string, args []string) (text string, up bool) {
+	tb.Helper()
 	// It outlives the context of the test, whose cleaning up asks it too. It keeps what it knows of an object in
 	// attributes of the file: in files beside it, it would not be of one moment with the object.
-	server := exec.CommandContext(context.WithoutCancel(tb.Context()), program, append(args, "posix", root)...)
+	server := exec.CommandContext(context.WithoutCancel(tb.Context()), v.program, args...)
 	var log bytes.Buffer
 	server.Stdout, server.Stderr = &log, &log
 	if err := server.Start(); err != nil {
@@ -89,30 +126,39 @@ func startVersityGW(tb testing.TB, scheme string, options ...string) VersityGW {
 	ctx, exited := context.WithTimeout(tb.Context(), startPatience)
 	var ended sync.WaitGroup
 	ended.Go(func() { _ = server.Wait(); exited() })
-	tb.Cleanup(func() {
+	end := func() {
 		_ = server.Process.Kill()
 		ended.Wait()
+	}
+	tb.Cleanup(func() {
+		end()
 		if tb.Failed() {
 			tb.Logf("versitygw: %s", &log)
 		}
 	})
 	var clock martsync.SystemClock
-	for {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			return VersityGW{URL: scheme + "://" + address, Folder: root, program: program}
+	for !answers(ctx, v.URL+health) {
+		if clock.Sleep(ctx, 20*time.Millisecond) != nil { // another process: there is nothing to wait for but time
+			end()
+			return log.String(), false
 		}
-		if clock.Sleep(ctx, 20*time.Millisecond) == nil { // another process: there is nothing to wait for but time
-			continue
-		}
-		_ = server.Process.Kill()
-		ended.Wait()
-		if strings.Contains(log.String(), "xattr") {
-			tb.Skipf("the temporary folder keeps no attributes of files, which versitygw needs: %s", &log)
-		}
-		tb.Fatalf("versitygw does not listen: %v: %s", err, &log)
 	}
+	return "", true
+}
+
+// answers reports whether a server says that it is well.
+func answers(ctx context.Context, url string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // the path is its name
+	resp, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
 }
 
 // AddUser adds a user who may do nothing.
