@@ -60,14 +60,20 @@ func (c *Clock) Set(t time.Time) {
 	}
 }
 
-// Scaled returns a Time that runs speed times as fast as the real one, beginning at today's
-// midnight UTC. Two processes started on the same day with the same speed agree on it, so a
-// simulator and a program that waits for it can be apart. A speed of 0 or less is 1.
-func Scaled(speed float64) Time {
+// Scaled is ScaledFrom today's midnight UTC.
+func Scaled(speed float64) Time { return ScaledFrom(Today(), speed) }
+
+// Today is the last midnight UTC: the origin of Scaled.
+func Today() time.Time { return realNow().Truncate(24 * time.Hour) }
+
+// ScaledFrom returns a Time that runs speed times as fast as the real one and showed the same at
+// the origin, which may also be still to come. Processes with the same origin and speed agree on it, whenever
+// they were started, so a simulator and a program that waits for it can be apart. A speed of 0 or less is 1.
+func ScaledFrom(origin time.Time, speed float64) Time {
 	if speed <= 0 {
 		speed = 1
 	}
-	return scaled{origin: realNow().Truncate(24 * time.Hour), speed: speed}
+	return scaled{origin: origin.UTC().Round(0), speed: speed}
 }
 
 type scaled struct {

@@ -46,13 +46,22 @@ func TestClock(t *testing.T) {
 }
 
 func TestScaled(t *testing.T) {
-	a, b := Scaled(3600), Scaled(3600)
-	midnight := a.Now().Truncate(24 * time.Hour)
-	if d := b.Now().Sub(a.Now()); d < -time.Hour || d > time.Hour {
-		t.Errorf("two clocks of the same speed are %s apart", d)
+	today := Today()
+	a := Scaled(3600)
+	for !today.Equal(Today()) { // midnight has come in between
+		today, a = Today(), Scaled(3600)
 	}
-	if a.Now().Before(midnight) || a.Now().Location() != time.UTC {
-		t.Errorf("shows %s", a.Now())
+	b := ScaledFrom(today.In(time.FixedZone("", 3600)), 3600)
+	first, between, last := a.Now(), b.Now(), a.Now()
+	if between.Before(first) || between.After(last) {
+		t.Errorf("of two clocks of the same speed and origin one shows %s between %s and %s of the other", between, first, last)
+	}
+	if between.Before(today) || between.Location() != time.UTC {
+		t.Errorf("shows %s", between)
+	}
+	ahead := realNow().Add(time.Hour)
+	if d := ahead.Sub(ScaledFrom(ahead, 3600).Now()); d < 3000*time.Hour || d > 3600*time.Hour { // it has ten minutes for that
+		t.Errorf("an hour before its origin a clock shows %s before it, want 3600 times as much", d)
 	}
 	before := a.Now()
 	if err := a.Sleep(t.Context(), time.Minute); err != nil { // 17 ms

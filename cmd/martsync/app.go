@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,7 +29,6 @@ import (
 	"github.com/martsync/martsync/internal/meter"
 	"github.com/martsync/martsync/internal/report"
 	"github.com/martsync/martsync/internal/tempfolder"
-	"github.com/martsync/martsync/simulate"
 	"github.com/martsync/martsync/state"
 )
 
@@ -50,7 +47,9 @@ type app struct {
 	logFormat  string
 	verbose    int
 	noInput    bool
-	speed      float64
+	pace       string    // --speed as it was given
+	speed      float64   // of the clock
+	origin     time.Time // when that clock showed the real time, unless the speed is 1
 
 	client   *http.Client
 	secrets  func() *awssecret.Stores
@@ -99,9 +98,12 @@ func (a *app) execute(ctx context.Context, root *cobra.Command) (err error) {
 	return root.ExecuteContext(ctx)
 }
 
-// shortSilence is how long a simulator on this machine may say nothing before it is taken for
-// dead; it never needs that long to answer.
-const shortSilence = 5 * time.Second
+// How long a simulator may say nothing before it is taken for dead. One in this process never needs that long to answer; one in
+// another process may not be let to run for a while by a machine that is busy.
+const (
+	shortSilence     = 5 * time.Second
+	simulatorSilence = 30 * time.Second
+)
 
 // A logWriter is where log lines go: to stderr, or above a picture that is being drawn. It
 // can be redirected while loggers use it.
@@ -137,7 +139,7 @@ func (a *app) global(root *cobra.Command) {
 	f.StringVar(&a.logFormat, "log-format", "", "text or json (default text on a terminal, else json; or MARTSYNC_LOG_FORMAT)")
 	f.CountVarP(&a.verbose, "verbose", "v", "log more: -v the life of a sync, -vv the requests")
 	f.BoolVar(&a.noInput, "no-input", false, "never ask anything")
-	f.Float64Var(&a.speed, "speed", 1, "`factor` by which time runs faster; only against martsync simulate with the same --speed")
+	f.StringVar(&a.pace, "speed", "", "`factor` by which time runs faster; only against martsync simulate, with the --speed that it tells")
 	root.PersistentPreRunE = func(*cobra.Command, []string) error {
 		a.configPath = cmp.Or(a.configPath, a.getenv("MARTSYNC_CONFIG"), config.FileName)
 		a.logFormat = cmp.Or(a.logFormat, a.getenv("MARTSYNC_LOG_FORMAT"))
@@ -147,20 +149,7 @@ func (a *app) global(root *cobra.Command) {
 		if a.logFormat != "" && a.logFormat != "text" && a.logFormat != "json" {
 			return usageError(fmt.Errorf("--log-format is %q", a.logFormat), "Use text or json.")
 		}
-		if v := a.getenv("MARTSYNC_SPEED"); v != "" && !root.PersistentFlags().Changed("speed") {
-			speed, err := strconv.ParseFloat(v, 64)
-			if err != nil {
-				return usageError(errors.New("MARTSYNC_SPEED is not a number"), "")
-			}
-			a.speed = speed
-		}
-		if !(a.speed > 0) || math.IsInf(a.speed, 0) {
-			return usageError(fmt.Errorf("--speed is %v", a.speed), "Use a number above 0.")
-		}
-		if a.speed != 1 {
-			a.clock = simulate.Scaled(a.speed)
-		}
-		return nil
+		return a.setPace(cmp.Or(a.pace, a.getenv("MARTSYNC_SPEED"), "1"))
 	}
 }
 
@@ -249,7 +238,7 @@ func (a *app) httpClient() *http.Client {
 	}
 	if a.speed > 1 {
 		// A silent simulator is given up sooner too: its five minutes pass faster.
-		a.client.Timeout = max(shortSilence, time.Duration(float64(5*time.Minute)/a.speed))
+		a.client.Timeout = max(simulatorSilence, time.Duration(float64(5*time.Minute)/a.speed))
 	}
 	return a.client
 }

@@ -48,7 +48,7 @@ func (a *app) simulateCommand() *cobra.Command {
 prints a configuration that reaches it. It runs until it is stopped with Ctrl-C.
 
 With --speed 60 an hour passes in a minute, for the limits, the export jobs and the daily quotas; give
-the same --speed to the commands that use it.
+the --speed that it tells to the commands that use it.
 
 Vendors and the faults they can be given (name, or name:key=value,…):
 ` + help.String(),
@@ -90,7 +90,7 @@ func (a *app) simulate(ctx context.Context, name string, f simulateFlags) error 
 	if err != nil {
 		return err
 	}
-	instance, err := simulator.New(simulate.Options{Seed: f.seed, Rows: f.rows, Clock: simulate.Scaled(a.speed), Faults: f.faults, Log: a.log()})
+	instance, err := simulator.New(simulate.Options{Seed: f.seed, Rows: f.rows, Clock: a.clock, Faults: f.faults, Log: a.log()})
 	if err != nil {
 		return usageError(err, "martsync simulate --help lists the faults.")
 	}
@@ -114,7 +114,7 @@ func (a *app) simulate(ctx context.Context, name string, f simulateFlags) error 
 	a.print("%s", strings.TrimRight(string(text), "\n"))
 	flags := ""
 	if a.speed != 1 {
-		flags = fmt.Sprintf(" --speed %v", a.speed)
+		flags = " --speed " + a.tellPace()
 	}
 	if f.writeConfig != "" {
 		a.say("Written to %s. Now, in another terminal: martsync sync%s -c %s", f.writeConfig, flags, f.writeConfig)
