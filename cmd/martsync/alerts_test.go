@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,8 +64,9 @@ func TestAlerts(t *testing.T) {
 	box := &inbox{}
 	hook := httptest.NewServer(box)
 	defer hook.Close()
+	clock, speed := paced(scriptSpeed)
 	simulator, err := marketosim.New(marketosim.Config{
-		Options:  simulate.Options{Seed: 7, Rows: 20, Clock: simulate.Scaled(scriptSpeed)},
+		Options:  simulate.Options{Seed: 7, Rows: 20, Clock: clock},
 		LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour,
 	})
 	if err != nil {
@@ -109,7 +109,7 @@ func TestAlerts(t *testing.T) {
 		t.Helper()
 		var stdout, stderr strings.Builder
 		getenv := func(name string) string {
-			return map[string]string{"MARTSYNC_SPEED": strconv.Itoa(scriptSpeed)}[name]
+			return map[string]string{"MARTSYNC_SPEED": speed}[name]
 		}
 		code := run(t.Context(), append([]string{"-c", config}, args...), strings.NewReader(""), &stdout, &stderr, getenv)
 		out := stdout.String() + stderr.String()

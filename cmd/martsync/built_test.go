@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -33,8 +34,17 @@ func builtLite(t testing.TB) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "martsync")
+	writeProgram(t, path, program)
+	return path
+}
+
+// writeProgram writes a program that is to be started. Meanwhile no other test starts one: the child would have the file open to
+// write for a moment, and who starts the program in that moment is told that the file is busy (ETXTBSY; go.dev/issue/22315).
+func writeProgram(t testing.TB, path string, program []byte) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, program, 0o755); err != nil { //nolint:gosec // a program
 		t.Fatal(err)
 	}
-	return path
 }

@@ -11,9 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,9 +45,9 @@ func TestECS(t *testing.T) {
 				"Environment": environment, "Bucket": s3test.Bucket, "Sync": "", "MaxTime": "23h", "AWS::StackName": stack,
 				"AlarmTopic": "arn:aws:sns:eu-central-1:123456789012:" + stack, "AWS::Region": s3test.Region, "Image": "x", "LogGroup": "x",
 			})
-			clock := simulate.Scaled(killSpeed)
+			clock, speed := paced(killSpeed)
 			env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: http.DefaultClient, Clock: clock, TempDir: t.TempDir()}
-			var calls atomic.Int64
+			calls := newGate() // of both
 			sources, accounts, opened := map[string]any{}, map[string]simulate.Instance{}, map[string]martsync.Source{}
 			var syncs []map[string]any
 			for _, simulator := range connectors.Simulators() {
@@ -57,10 +55,7 @@ func TestECS(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					calls.Add(1)
-					account.ServeHTTP(w, r)
-				}))
+				vendor := httptest.NewServer(calls.before(account))
 				t.Cleanup(vendor.Close)
 				options := account.SourceConfig(vendor.URL)
 				configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), account.SourceConfig(vendor.URL))
@@ -82,16 +77,16 @@ func TestECS(t *testing.T) {
 				t.Fatal(err)
 			}
 			task := newTask(t, program, container, text, map[string]string{
-				"MARTSYNC_SPEED": strconv.Itoa(killSpeed), "AWS_ENDPOINT_URL": server.URL, "AWS_REGION": s3test.Region,
+				"MARTSYNC_SPEED": speed, "AWS_ENDPOINT_URL": server.URL, "AWS_REGION": s3test.Region,
 				"AWS_ACCESS_KEY_ID": s3test.Key, "AWS_SECRET_ACCESS_KEY": s3test.Secret, // as the role of the task
 			})
 			if err := clock.Sleep(t.Context(), 30*time.Minute); err != nil { // of what is newer, some may still be on its way
 				t.Fatal(err)
 			}
-			if code, output := task.run(func() bool { return calls.Load() > 60 }); code != martsync.ExitWaiting {
+			if code, output := task.run(calls, 60); code != martsync.ExitWaiting {
 				t.Fatalf("a task that was asked to end: exit code %d, want %d\n%s", code, martsync.ExitWaiting, output)
 			}
-			if code, output := task.run(nil); code != martsync.ExitOK {
+			if code, output := task.run(nil, 0); code != martsync.ExitOK {
 				t.Fatalf("the next task: exit code %d\n%s", code, output)
 			}
 			for name, account := range accounts {
@@ -134,9 +129,7 @@ func newTask(t *testing.T, program string, c taskContainer, text []byte, more ma
 		if err := os.MkdirAll(filepath.Dir(root+path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(root+path, content, 0o755); err != nil { //nolint:gosec // a program
-			t.Fatal(err)
-		}
+		writeProgram(t, root+path, content)
 	}
 	if err := os.MkdirAll(root+taskFolder, 0o755); err != nil {
 		t.Fatal(err)
@@ -168,9 +161,15 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// run starts the program and returns its exit code. It is asked to end when stop says so.
-func (k *task) run(stop func() bool) (code int, output string) {
+// run starts the program and returns its exit code. With a gate it is asked to end after that many calls, and none passes
+// before it knows.
+func (k *task) run(calls *gate, after int64) (code int, output string) {
 	k.t.Helper()
+	var near <-chan struct{}
+	if calls != nil {
+		near = calls.limit(after, 0)
+		defer calls.open()
+	}
 	cmd := exec.CommandContext(k.t.Context(), k.program, k.args...)
 	cmd.Env = k.env
 	if k.root != "" {
@@ -193,18 +192,20 @@ func (k *task) run(stop func() bool) (code int, output string) {
 				k.t.Fatal(err)
 			}
 			return code, said.String()
+		case <-near:
+			near = nil
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				k.t.Fatal(err)
+			}
 		default:
+		}
+		if calls != nil && strings.Contains(said.String(), saysItStops) {
+			calls.open()
 		}
 		if clock.Now().After(end) {
 			_ = cmd.Process.Kill()
 			<-ended
 			k.t.Fatalf("the task does not come to its end\n%s", said.String())
-		}
-		if stop != nil && stop() {
-			stop = nil
-			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				k.t.Fatal(err)
-			}
 		}
 	}
 }

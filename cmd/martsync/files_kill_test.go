@@ -6,14 +6,11 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,16 +53,13 @@ func TestKilledSyncsIntoFiles(t *testing.T) {
 }
 
 func killAndSync(t *testing.T, simulator simulate.Simulator, place files.Config) {
-	clock := simulate.Scaled(killSpeed)
+	clock, speed := paced(killSpeed)
 	account, err := simulator.New(simulate.Options{Seed: 5, Rows: 60, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &killer{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 2)), clock: clock}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		k.calls.Add(1)
-		account.ServeHTTP(w, r)
-	}))
+	k := &killer{t: t, dir: t.TempDir(), random: rand.New(rand.NewPCG(1, 2)), clock: clock, speed: speed, gate: newGate()}
+	server := httptest.NewServer(k.gate.before(account))
 	defer server.Close()
 	k.configure(simulator.Name, account.SourceConfig(server.URL), place)
 	if err := clock.Sleep(t.Context(), 30*time.Minute); err != nil { // of what is newer, some may still be on its way
@@ -110,7 +104,7 @@ func killAndSync(t *testing.T, simulator simulate.Simulator, place files.Config)
 			}
 		}
 	}
-	t.Logf("killed %d times, %d runs", k.kills, k.runs)
+	t.Logf("killed %d times, %d runs, %d calls", k.kills, k.runs, k.gate.calls())
 	if k.kills < 10 {
 		t.Errorf("killed %d times in %d runs, want at least 10", k.kills, k.runs)
 	}
@@ -122,7 +116,8 @@ type killer struct {
 	dir    string
 	random *rand.Rand
 	clock  martsync.Clock
-	calls  atomic.Int64 // of the simulator
+	speed  string // of the clock
+	gate   *gate  // of the simulator
 
 	runs, kills int
 }
@@ -161,16 +156,25 @@ func (k *killer) untilDone() {
 	if crash.Nightly() {
 		later = 4
 	}
-	for attempt := 0; ; attempt++ {
-		after := int64(k.random.IntN(5 + later*attempt))
+	before := k.kills
+	for last := k.runs + mostKilledRuns; ; {
+		after := int64(k.random.IntN(5 + later*(k.kills-before)))
 		if k.run(after, time.Duration(k.random.IntN(40))*time.Millisecond) {
 			return
 		}
-		if attempt == 300 {
+		if k.runs >= last {
 			k.t.Fatal("it does not come to its end")
 		}
 	}
 }
+
+// mostKilledRuns is after how many runs a program that is killed later and later must have come to its end. Those that find the
+// lease of the dead are among them.
+const mostKilledRuns = 600
+
+// killSlack is how many calls pass from the one that a program is to be killed at until it is. More of them are held, so that
+// no program comes to its end because the machine lets the test wait.
+const killSlack = 8
 
 // run runs the program until the simulator was called that often and some time has passed. It reports whether the
 // program has done what it was to do.
@@ -185,20 +189,21 @@ func (k *killer) run(calls int64, then time.Duration) (done bool) {
 	var output bytes.Buffer
 	cmd := exec.Command(program, "sync", "--no-input", "--log-format", "json")
 	cmd.Dir = k.dir
-	cmd.Env = append(os.Environ(), "MARTSYNC_SPEED="+strconv.Itoa(killSpeed))
+	cmd.Env = append(os.Environ(), "MARTSYNC_SPEED="+k.speed)
 	cmd.Stdout, cmd.Stderr = &output, &output
-	until := k.calls.Load() + calls
+	near := k.gate.limit(calls, killSlack)
+	defer k.gate.open()
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
 	k.runs++
 	result := make(chan error, 1)
 	go func() { result <- cmd.Wait(); ended() }()
-	var clock martsync.SystemClock
-	for k.calls.Load() < until && ctx.Err() == nil {
-		_ = clock.Sleep(ctx, time.Millisecond)
+	select {
+	case <-near:
+		_ = martsync.SystemClock{}.Sleep(ctx, then)
+	case <-ctx.Done(): // it has come to its end, or does nothing
 	}
-	_ = clock.Sleep(ctx, then)
 	_ = cmd.Process.Kill() // no signal that it could heed
 	err = <-result
 	if err == nil {
@@ -214,6 +219,7 @@ func (k *killer) run(calls int64, then time.Duration) (done bool) {
 		if err := k.clock.Sleep(k.t.Context(), 10*time.Minute); err != nil {
 			k.t.Fatal(err)
 		}
+	case exit.ExitCode() == martsync.ExitConflict: // what the dead had sent when they died was done only now
 	default:
 		k.t.Fatalf("exit code %d\n%s", exit.ExitCode(), &output)
 	}

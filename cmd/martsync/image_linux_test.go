@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -56,7 +54,8 @@ type image struct {
 	bundle   string
 	config   imageConfig
 	uid, gid uint32
-	calls    atomic.Int64 // of the simulators
+	gate     *gate  // of the simulators
+	speed    string // of their clock
 }
 
 // An imageConfig is what an image says about how to run it, in the words of the OCI Image Specification.
@@ -77,7 +76,7 @@ func openImage(t *testing.T, bundle string) *image {
 	if err := json.Unmarshal(text, &inspected); err != nil {
 		t.Fatal(err)
 	}
-	i := &image{t: t, bundle: bundle, config: inspected.OCIv1.Config}
+	i := &image{t: t, bundle: bundle, config: inspected.OCIv1.Config, gate: newGate(), speed: "1"}
 	user, group, _ := strings.Cut(i.config.User, ":")
 	for _, id := range []struct {
 		text string
@@ -116,7 +115,8 @@ func (i *image) hasDuckDB() bool {
 // copyAccounts copies an account of each simulator into the destination and compares.
 func (i *image) copyAccounts(destination map[string]any) {
 	t := i.t
-	clock := simulate.Scaled(killSpeed)
+	clock, speed := paced(killSpeed)
+	i.speed = speed
 	env := martsync.Env{Log: slog.New(slog.DiscardHandler), HTTP: http.DefaultClient, Clock: clock, TempDir: t.TempDir()}
 	accounts := map[string]simulate.Instance{}
 	sources := map[string]martsync.Source{}
@@ -128,10 +128,7 @@ func (i *image) copyAccounts(destination map[string]any) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			i.calls.Add(1)
-			account.ServeHTTP(w, r)
-		}))
+		server := httptest.NewServer(i.gate.before(account))
 		t.Cleanup(server.Close)
 		configured, err := config.NewSource(name, sourceConnector(name), account.SourceConfig(server.URL))
 		if err != nil {
@@ -212,11 +209,11 @@ func (i *image) run(calls int64, args ...string) (code int, output string) {
 	ctx, ended := context.WithTimeout(i.t.Context(), imagePatience)
 	defer ended()
 	entry := append(i.config.Entrypoint, args...) //nolint:gocritic // a command line
-	var said bytes.Buffer
+	said := &lockedBuffer{}
 	cmd := exec.CommandContext(ctx, entry[0], entry[1:]...)
 	cmd.Dir = i.config.WorkingDir // in the image
-	cmd.Env = append(append([]string{}, i.config.Env...), "MARTSYNC_SPEED="+strconv.Itoa(killSpeed))
-	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Env = append(append([]string{}, i.config.Env...), "MARTSYNC_SPEED="+i.speed)
+	cmd.Stdout, cmd.Stderr = said, said
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // which has it say where it stands
 	cmd.WaitDelay = 10 * time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -225,22 +222,28 @@ func (i *image) run(calls int64, args ...string) (code int, output string) {
 		// Process 1 of its namespace, which gets no signal that it does not handle, except from outside SIGKILL.
 		Cloneflags: syscall.CLONE_NEWPID,
 	}
-	until := i.calls.Load() + calls
+	var near <-chan struct{}
+	if calls >= 0 {
+		near = i.gate.limit(calls, 0)
+		defer i.gate.open()
+	}
 	if err := cmd.Start(); err != nil {
 		i.t.Fatalf("start %q: %v", entry, err)
 	}
 	result := make(chan error, 1)
 	go func() { result <- cmd.Wait(); ended() }()
-	var clock martsync.SystemClock
-	for calls >= 0 && i.calls.Load() < until && ctx.Err() == nil {
-		_ = clock.Sleep(ctx, time.Millisecond)
-	}
-	if calls >= 0 && ctx.Err() == nil {
+	select {
+	case <-near:
 		_ = cmd.Process.Signal(syscall.SIGTERM) // unless it has come to its end
+		for ctx.Err() == nil && !strings.Contains(said.String(), saysItStops) {
+			_ = martsync.SystemClock{}.Sleep(ctx, time.Millisecond)
+		}
+		i.gate.open()
+	case <-ctx.Done(): // it has come to its end
 	}
 	err := <-result
 	if exit, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
-		i.t.Fatalf("run %q: %v\n%s", entry, err, &said)
+		i.t.Fatalf("run %q: %v\n%s", entry, err, said)
 	} else if ok {
 		return exit.ExitCode(), said.String()
 	}

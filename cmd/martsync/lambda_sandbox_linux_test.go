@@ -154,11 +154,7 @@ func (l *lambdaService) invoke(event any, left time.Duration) lambdaResult {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.mu.Lock()
-	l.invoked++
-	c := &lambdaCall{id: fmt.Sprintf("00000000-0000-0000-0000-%012d", l.invoked), event: data, result: make(chan lambdaResult, 1)}
-	ended := l.start()
-	l.mu.Unlock()
+	c, ended := l.call(data)
 	ctx, cancel := context.WithTimeout(l.t.Context(), servePatience)
 	defer cancel()
 	c.deadline = martsync.SystemClock{}.Now().Add(left)
@@ -179,6 +175,15 @@ func (l *lambdaService) invoke(event any, left time.Duration) lambdaResult {
 		l.kill()
 	}
 	return lambdaResult{killed: true}
+}
+
+// call makes an invocation, and a sandbox if there is none.
+func (l *lambdaService) call(event []byte) (c *lambdaCall, ended chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.invoked++
+	c = &lambdaCall{id: fmt.Sprintf("00000000-0000-0000-0000-%012d", l.invoked), event: event, result: make(chan lambdaResult, 1)}
+	return c, l.start()
 }
 
 // start starts a sandbox if there is none. The caller holds the lock.
@@ -283,7 +288,7 @@ func newMemoryGroup(t *testing.T, mib int64) (*memoryGroup, error) {
 			continue
 		}
 		t.Cleanup(func() {
-			for range 100 { // its processes are dead, and take a moment to be gone
+			for range 6000 { // its processes are dead, and take a moment to be gone
 				if os.Remove(g.dir) == nil {
 					return
 				}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -151,9 +152,11 @@ func TestLambdaFailures(t *testing.T) {
 					_, _ = w.Write([]byte(test.event))
 					return
 				}
-				body := make([]byte, 10_000)
-				n, _ := r.Body.Read(body)
-				failed, kind = string(body[:n]), r.Header.Get("Lambda-Runtime-Function-Error-Type")
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				failed, kind = string(body), r.Header.Get("Lambda-Runtime-Function-Error-Type")
 				if r.URL.Path != "/2018-06-01/runtime/invocation/one/error" {
 					t.Errorf("it called %s", r.URL.Path)
 				}

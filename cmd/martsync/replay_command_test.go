@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -26,8 +25,7 @@ import (
 // TestReplayCommand loses a mart and makes it again with the commands that people use: in its own place and in another
 // one, from where a sync goes on; and it finds what was kept.
 func TestReplayCommand(t *testing.T) {
-	const speed = 3000
-	clock := simulate.Scaled(speed)
+	clock, pace := paced(3000)
 	account, err := marketosim.New(marketosim.Config{Options: simulate.Options{Rows: 60, Seed: 2, Clock: clock}})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +56,7 @@ func TestReplayCommand(t *testing.T) {
 	command := func(want int, args ...string) (string, string) {
 		t.Helper()
 		var stdout, stderr strings.Builder
-		if code := runReplayable(t, append(args, "-c", path, "--speed", fmt.Sprint(speed)), &stdout, &stderr); code != want {
+		if code := runReplayable(t, append(args, "-c", path, "--speed", pace), &stdout, &stderr); code != want {
 			t.Fatalf("martsync %v: exit code %d, want %d\n%s\n%s", args, code, want, stderr.String(), stdout.String())
 		}
 		return stdout.String(), stderr.String()

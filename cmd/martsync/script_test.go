@@ -38,21 +38,24 @@ const scriptSpeed = 120
 //
 //	simulator [-rows N] [-deny PERMISSION] [-fault FAULT]…   starts a Marketo, writes martsync.yaml
 //	simulator -hang N                                        one that answers N requests and then no more
+//	simulator -hold N                                        one that answers N requests and leaves the others until it is released
 //	simulator -exportbytes N                                 one whose export quota of a day is N bytes
 //	exits CODE command…                                      runs the command, which must exit with CODE
 //	calls N                                                  the simulator has counted N calls since it was last asked
 //	harm FOLDER                                              turns one byte over in each file below FOLDER
 //	holdlease                                                takes the lease of the simulator's account
-//	awaitcalls N                                             waits until the simulator has counted N calls
 //	awaithang                                                waits until it has left a request without an answer
+//	awaitheld                                                waits until it leaves one that is answered when it is released
+//	release                                                  has it answer again
 //	await FILE [TEXT]                                        waits until FILE has something in it, or TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("MARTSYNC_SPEED", strconv.Itoa(scriptSpeed))
+			clock, speed := paced(scriptSpeed)
+			e.Setenv("MARTSYNC_SPEED", speed)
 			e.Setenv("TMPDIR", e.Getenv("WORK"))
-			e.Values[simKey{}] = &scriptSim{}
+			e.Values[simKey{}] = &scriptSim{clock: clock}
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -63,7 +66,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"simulator": startSimulator, "exits": exits, "calls": countCalls,
-			"holdlease": holdLease, "harm": harm, "awaitcalls": awaitCalls, "awaithang": awaitHang, "await": awaitFile,
+			"holdlease": holdLease, "harm": harm, "awaitheld": awaitHeld, "release": release, "awaithang": awaitHang, "await": awaitFile,
 		},
 	})
 }
@@ -90,11 +93,13 @@ type simKey struct{}
 
 // A scriptSim is the simulator of one script.
 type scriptSim struct {
+	clock  simulate.Time
 	server *marketosim.Server
 	url    string
 	seen   int // calls at the last look
 
 	hanging atomic.Int64 // requests that were not answered
+	gate    *gate
 }
 
 func sim(ts *testscript.TestScript) *scriptSim {
@@ -106,6 +111,7 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 	rows := fs.Int("rows", 60, "")
 	deny := fs.String("deny", "", "")
 	hang := fs.Int("hang", 0, "")
+	hold := fs.Int64("hold", -1, "")
 	exportBytes := fs.Int64("exportbytes", 0, "")
 	var faults []string
 	fs.Func("fault", "", func(f string) error { faults = append(faults, f); return nil })
@@ -115,12 +121,16 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 		users[0].Denied = strings.Split(*deny, ",")
 	}
 	server, err := marketosim.New(marketosim.Config{
-		Options: simulate.Options{Seed: 7, Rows: *rows, Clock: simulate.Scaled(scriptSpeed), Faults: faults}, Users: users,
+		Options: simulate.Options{Seed: 7, Rows: *rows, Clock: sim(ts).clock, Faults: faults}, Users: users,
 		LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour, ExportBytes: *exportBytes,
 	})
 	ts.Check(err)
 	var requests atomic.Int64
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	gate := newGate()
+	if *hold >= 0 {
+		gate.limit(*hold, 0)
+	}
+	s := httptest.NewServer(gate.before(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if *hang > 0 && requests.Add(1) > int64(*hang) {
 			sim(ts).hanging.Add(1)
 			io.Copy(io.Discard, r.Body) // until it is read nobody notices that the client is gone
@@ -131,12 +141,13 @@ func startSimulator(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 		server.ServeHTTP(w, r)
-	}))
+	})))
 	ts.Defer(s.Close)
-	sim(ts).server, sim(ts).url = server, s.URL
+	ts.Defer(gate.open)
+	sim(ts).server, sim(ts).url, sim(ts).gate = server, s.URL, gate
 	text, err := simulatorConfig("marketo", server.SourceConfig(s.URL))
 	ts.Check(err)
-	start := "  start: " + simulate.Scaled(scriptSpeed).Now().AddDate(0, 0, -20).Format(time.DateOnly) + "\n"
+	start := "  start: " + sim(ts).clock.Now().AddDate(0, 0, -20).Format(time.DateOnly) + "\n"
 	ts.Check(os.WriteFile(ts.MkAbs("martsync.yaml"), append(text, start...), 0o600))
 }
 
@@ -190,7 +201,7 @@ func holdLease(ts *testscript.TestScript, _ bool, _ []string) {
 	store, err := state.OpenFolder(ts.MkAbs(".martsync"))
 	ts.Check(err)
 	account := "marketo:" + strings.TrimPrefix(sim(ts).url, "http://")
-	_, err = state.AcquireLease(context.Background(), store, simulate.Scaled(scriptSpeed), account, "another sync", 1000*time.Hour)
+	_, err = state.AcquireLease(context.Background(), store, sim(ts).clock, account, "another sync", 1000*time.Hour)
 	ts.Check(err)
 }
 
@@ -207,11 +218,11 @@ func eventually(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
-func awaitCalls(ts *testscript.TestScript, _ bool, args []string) {
-	n, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	eventually(ts, args[0]+" calls", func() bool { return sim(ts).server.Stats().Calls >= n })
+func awaitHeld(ts *testscript.TestScript, _ bool, _ []string) {
+	eventually(ts, "a request to be held", sim(ts).gate.isNear)
 }
+
+func release(ts *testscript.TestScript, _ bool, _ []string) { sim(ts).gate.open() }
 
 func awaitHang(ts *testscript.TestScript, _ bool, _ []string) {
 	eventually(ts, "a request to hang", func() bool { return sim(ts).hanging.Load() > 0 })
@@ -228,8 +239,9 @@ func awaitFile(ts *testscript.TestScript, _ bool, args []string) {
 // looks for the secret in all that it prints and writes.
 func TestSecretsStayHidden(t *testing.T) {
 	const secret = "xK4-very-secret-b1Gq"
+	clock, speed := paced(scriptSpeed)
 	server, err := marketosim.New(marketosim.Config{
-		Options:  simulate.Options{Seed: 7, Rows: 30, Clock: simulate.Scaled(scriptSpeed)},
+		Options:  simulate.Options{Seed: 7, Rows: 30, Clock: clock},
 		Users:    []marketosim.User{{ClientID: "the-client", Secret: secret, Email: "etl@example.com"}},
 		LeadSpan: 20 * 24 * time.Hour, ActivitySpan: 20 * 24 * time.Hour,
 	})
@@ -284,7 +296,7 @@ func TestSecretsStayHidden(t *testing.T) {
 			}
 			var stdout, stderr strings.Builder
 			env := func(name string) string {
-				return map[string]string{"MARTSYNC_SPEED": strconv.Itoa(scriptSpeed)}[name]
+				return map[string]string{"MARTSYNC_SPEED": speed}[name]
 			}
 			code := run(t.Context(), append(tc.args, "--config", path), strings.NewReader(""), &stdout, &stderr, env)
 			if tc.code >= 0 && code != tc.code {

@@ -13,10 +13,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,26 +38,34 @@ func TestServe(t *testing.T) {
 	long(t)
 	t.Parallel() // it waits for schedules
 	s := newServed(t)
+	s.configure(300 * 24 * time.Hour)
+	s.start()
+	s.awaitKnown() // from now on a time that comes is one that was missed, however late the next daemon is
+	s.terminate()
 	s.configure(2 * time.Hour)
-	for i := range 5 {
+	s.sleep(2*time.Hour + time.Minute)
+	const interruptions = 5
+	for i := range interruptions {
+		s.limit(serveOpening)
 		s.start()
-		s.awaitCalls(40 + 60*i)
+		s.awaitLimit()
 		if i%2 == 0 {
 			s.kill()
 		} else {
 			s.terminate()
 		}
 	}
+	s.open()
 	s.start()
 	s.awaitRuns(1)
 	s.look(1)
 	s.terminate()
 	s.compare()
 	for _, a := range s.accounts {
-		if r := s.newest(a.name); r.Advances < 3 {
-			t.Errorf("%s was taken up %d times, want more: it was not interrupted in the middle", a.name, r.Advances)
+		if r := s.newest(a.name); r.Advances <= interruptions {
+			t.Errorf("%s was taken up %d times, want more than %d: each time it was interrupted in the middle", a.name, r.Advances, interruptions)
 		}
-		t.Logf("%s: one run, taken up %d times", a.name, s.newest(a.name).Advances)
+		t.Logf("%s: one run, taken up %d times, %d calls", a.name, s.newest(a.name).Advances, a.gate.calls())
 		a.instance.Change(30)
 	}
 
@@ -112,8 +118,8 @@ type served struct {
 	t        *testing.T
 	dir      string
 	clock    simulate.Time
+	speed    string // of the clock
 	accounts []*servedAccount
-	calls    atomic.Int64 // of all accounts
 	store    state.Store
 
 	process *exec.Cmd
@@ -126,19 +132,22 @@ type servedAccount struct {
 	options  map[string]any // of the source
 	instance simulate.Instance
 	source   martsync.Source
+	gate     *gate
 }
 
+// serveOpening is more calls than a daemon makes of an account before it is at work on a run.
+const serveOpening = 20
+
 func newServed(t *testing.T) *served {
-	s := &served{t: t, dir: t.TempDir(), clock: simulate.Scaled(killSpeed)}
+	s := &served{t: t, dir: t.TempDir()}
+	s.clock, s.speed = paced(killSpeed)
 	for _, simulator := range connectors.Simulators() {
 		instance, err := simulator.New(simulate.Options{Seed: 5, Rows: 60, Clock: s.clock})
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s.calls.Add(1)
-			instance.ServeHTTP(w, r)
-		}))
+		gate := newGate()
+		server := httptest.NewServer(gate.before(instance))
 		t.Cleanup(server.Close)
 		configured, err := config.NewSource(simulator.Name, sourceConnector(simulator.Name), instance.SourceConfig(server.URL))
 		if err != nil {
@@ -150,7 +159,7 @@ func newServed(t *testing.T) *served {
 		}
 		options := instance.SourceConfig(server.URL)
 		options["type"] = simulator.Name
-		s.accounts = append(s.accounts, &servedAccount{simulator.Name, options, instance, source})
+		s.accounts = append(s.accounts, &servedAccount{simulator.Name, options, instance, source, gate})
 	}
 	store, err := state.OpenFolder(filepath.Join(s.dir, ".martsync"))
 	if err != nil {
@@ -159,6 +168,7 @@ func newServed(t *testing.T) *served {
 	s.store = store
 	s.sleep(30 * time.Minute) // of what is newer, some may still be on its way
 	t.Cleanup(func() {
+		s.open()
 		if s.process != nil {
 			_ = s.process.Process.Signal(syscall.SIGQUIT) // which has it say where it stands
 			<-s.ended
@@ -218,7 +228,7 @@ func (s *served) start() {
 	s.output = &lockedBuffer{}
 	s.process = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--no-input", "--log-format", "json")
 	s.process.Dir = s.dir
-	s.process.Env = append(os.Environ(), "MARTSYNC_SPEED="+strconv.Itoa(killSpeed))
+	s.process.Env = append(os.Environ(), "MARTSYNC_SPEED="+s.speed)
 	s.process.Stdout, s.process.Stderr = s.output, s.output
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
@@ -237,12 +247,14 @@ func (s *served) kill() {
 	s.process = nil
 }
 
-// terminate asks the program to end, which is no failure.
+// terminate asks the program to end, which is no failure. What it waits for is answered when it knows.
 func (s *served) terminate() {
 	s.t.Helper()
 	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
+	s.await("the daemon to say that it stops", func() bool { return strings.Contains(s.output.String(), saysItStops) })
+	s.open()
 	select {
 	case err := <-s.ended:
 		if err != nil {
@@ -266,6 +278,9 @@ func (s *served) await(what string, so func() bool) {
 		select {
 		case err := <-s.ended:
 			s.ended <- err
+			if so() {
+				return
+			}
 			s.t.Fatalf("the daemon has ended before %s: %v", what, err)
 		default:
 		}
@@ -275,10 +290,37 @@ func (s *served) await(what string, so func() bool) {
 	}
 }
 
-// awaitCalls waits until the accounts were called that often, in all.
-func (s *served) awaitCalls(n int) {
+// limit lets so many calls of each account pass from now on.
+func (s *served) limit(calls int64) {
+	for _, a := range s.accounts {
+		a.gate.limit(calls, 0)
+	}
+}
+
+func (s *served) open() {
+	for _, a := range s.accounts {
+		a.gate.open()
+	}
+}
+
+// awaitLimit waits until each account was called as often as it answers.
+func (s *served) awaitLimit() {
 	s.t.Helper()
-	s.await(fmt.Sprintf("%d calls", n), func() bool { return s.calls.Load() >= int64(n) })
+	s.await("the calls of each account that are let through", func() bool {
+		return !slices.ContainsFunc(s.accounts, func(a *servedAccount) bool { return !a.gate.isNear() })
+	})
+}
+
+// awaitKnown waits until the state knows since when each sync is served.
+func (s *served) awaitKnown() {
+	s.t.Helper()
+	s.await("what the daemon remembers of each sync", func() bool {
+		keys, err := s.store.List(s.t.Context(), "serve/")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return len(keys) == len(s.accounts)
+	})
 }
 
 // awaitRuns waits until every sync has so many runs, and the newest is done.

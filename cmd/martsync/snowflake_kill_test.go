@@ -7,10 +7,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"github.com/martsync/martsync/destination/snowflake/snowflakesim"
 	"github.com/martsync/martsync/internal/connectors"
 	"github.com/martsync/martsync/internal/crash"
-	"github.com/martsync/martsync/simulate"
 )
 
 // snowKillSpeed is that of the clock of the programs that are killed and of the simulators: what takes an
@@ -34,11 +34,16 @@ func TestKilledSyncsIntoSnowflake(t *testing.T) {
 		t.Run(simulator.Name, func(t *testing.T) {
 			byDay(t, simulator.Name == "pardot")
 			t.Parallel() // much of the time is spent waiting for leases of the dead
-			clock := simulate.Scaled(snowKillSpeed)
+			clock, speed := paced(snowKillSpeed)
 			m := newSnowMart(t, simulator, clock, 30)
+			k := &snowKiller{m: m, random: rand.New(rand.NewPCG(1, 2)), speed: speed, statements: newGate()}
+			m.useMart(snowflakesim.Options{OnStatement: func(string) {
+				if dead := k.dead.Load(); dead != nil && !k.statements.pass(*dead) {
+					panic(http.ErrAbortHandler) // the account has never heard of it
+				}
+			}})
 			m.configure()
 			pass(t, clock, 30*time.Minute) // of what is newer, some may still be on its way
-			k := &snowKiller{m: m, random: rand.New(rand.NewPCG(1, 2))}
 			for round := range 2 {
 				k.untilDone()
 				m.compare()
@@ -49,7 +54,7 @@ func TestKilledSyncsIntoSnowflake(t *testing.T) {
 					pass(t, clock, 25*time.Hour) // what has no change dates is listed once a day
 				}
 			}
-			t.Logf("killed %d times, %d runs, by %v", k.kills, k.runs, k.at)
+			t.Logf("killed %d times, %d runs, by %v, %d statements", k.kills, k.runs, k.at, k.statements.calls())
 			if k.kills < 8 {
 				t.Errorf("killed %d times in %d runs, want at least 8", k.kills, k.runs)
 			}
@@ -117,6 +122,10 @@ func (m *snowMart) noLeftovers() {
 type snowKiller struct {
 	m      *snowMart
 	random *rand.Rand
+	speed  string // of the clock
+
+	statements *gate                           // of the Snowflake account
+	dead       atomic.Pointer[<-chan struct{}] // closed: the program that runs, or ran last, has ended
 
 	runs, kills int
 	at          map[string]int // how often each verb was the last that the account saw
@@ -130,12 +139,13 @@ func (k *snowKiller) untilDone() {
 	if crash.Nightly() {
 		later = 10
 	}
-	for attempt := 0; ; attempt++ {
-		after := len(k.m.mart.Statements()) + k.random.IntN(20+later*attempt)
+	before := k.kills
+	for last := k.runs + mostKilledRuns; ; {
+		after := int64(k.random.IntN(20 + later*(k.kills-before)))
 		if k.run(after, time.Duration(k.random.IntN(30))*time.Millisecond) {
 			return
 		}
-		if attempt == 200 {
+		if k.runs >= last {
 			k.m.t.Fatal("it does not come to its end")
 		}
 	}
@@ -143,7 +153,7 @@ func (k *snowKiller) untilDone() {
 
 // run runs the program until the Snowflake account has seen that many statements and some time has passed. It
 // reports whether the program has done what it was to do.
-func (k *snowKiller) run(statements int, then time.Duration) (done bool) {
+func (k *snowKiller) run(statements int64, then time.Duration) (done bool) {
 	t := k.m.t
 	t.Helper()
 	program, err := exec.LookPath("martsync")
@@ -155,19 +165,25 @@ func (k *snowKiller) run(statements int, then time.Duration) (done bool) {
 	var output bytes.Buffer
 	cmd := exec.Command(program, "sync", "--no-input", "--log-format", "json")
 	cmd.Dir = k.m.dir
-	cmd.Env = append(os.Environ(), "MARTSYNC_SPEED="+strconv.Itoa(snowKillSpeed))
+	cmd.Env = append(os.Environ(), "MARTSYNC_SPEED="+k.speed)
 	cmd.Stdout, cmd.Stderr = &output, &output
+	near := k.statements.limit(statements, killSlack)
+	defer func() {
+		k.dead.Store(nil)
+		k.statements.open()
+	}()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	k.runs++
-	result := make(chan error, 1)
+	result, dead := make(chan error, 1), ctx.Done()
+	k.dead.Store(&dead)
 	go func() { result <- cmd.Wait(); ended() }()
-	var clock martsync.SystemClock
-	for len(k.m.mart.Statements()) < statements && ctx.Err() == nil {
-		_ = clock.Sleep(ctx, 5*time.Millisecond) // looking at the statements copies them
+	select {
+	case <-near:
+		_ = martsync.SystemClock{}.Sleep(ctx, then)
+	case <-ctx.Done(): // it has come to its end, or does nothing
 	}
-	_ = clock.Sleep(ctx, then)
 	_ = cmd.Process.Kill() // no signal that it could heed
 	err = <-result
 	if err == nil {
@@ -182,6 +198,7 @@ func (k *snowKiller) run(statements int, then time.Duration) (done bool) {
 		k.note()
 	case exit.ExitCode() == martsync.ExitBusy: // the lease of the dead has not run out
 		pass(t, k.m.clock, 10*time.Minute)
+	case exit.ExitCode() == martsync.ExitConflict: // what the dead had sent when they died was done only now
 	default:
 		t.Fatalf("exit code %d\n%s", exit.ExitCode(), &output)
 	}

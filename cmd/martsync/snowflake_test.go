@@ -100,26 +100,32 @@ func TestTwoSyncsIntoSnowflake(t *testing.T) {
 	m.configure()
 	clock.Advance(30 * time.Minute)
 	var codes [2]int
-	var said [2]string
-	var both sync.WaitGroup
-	for i := range codes {
-		both.Go(func() {
-			codes[i], _, said[i] = m.execute("sync", "--state", filepath.Join(m.dir, "state", strconv.Itoa(i)))
-		})
-	}
-	both.Wait()
 	conflicts := 0
-	for i, code := range codes {
-		switch code {
-		case martsync.ExitOK:
-		case martsync.ExitConflict:
-			conflicts++
-		default:
-			t.Errorf("sync %d: exit code %d\n%s", i, code, said[i])
+	for try := 0; conflicts == 0; try++ {
+		if try == 5 {
+			t.Fatalf("the two never met in %d tries: the test looks at nothing", try)
 		}
-	}
-	if conflicts == 0 {
-		t.Error("the two never met: the test looks at nothing")
+		if try > 0 { // the machine has let one of them wait until the other one was done
+			m.account.Change(30)
+			clock.Advance(25 * time.Hour)
+		}
+		var said [2]string
+		var both sync.WaitGroup
+		for i := range codes {
+			both.Go(func() {
+				codes[i], _, said[i] = m.execute("sync", "--state", filepath.Join(m.dir, "state", strconv.Itoa(i)))
+			})
+		}
+		both.Wait()
+		for i, code := range codes {
+			switch code {
+			case martsync.ExitOK:
+			case martsync.ExitConflict:
+				conflicts++
+			default:
+				t.Fatalf("sync %d: exit code %d\n%s", i, code, said[i])
+			}
+		}
 	}
 	for i := range codes {
 		m.must("sync", "--state", filepath.Join(m.dir, "state", strconv.Itoa(i)))

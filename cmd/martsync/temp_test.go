@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,40 +20,41 @@ import (
 	"github.com/martsync/martsync/internal/tempfolder"
 )
 
-// A mute is a vendor that leaves requests without an answer until it is told to refuse them.
-type mute struct {
-	*httptest.Server
-	asked   chan struct{}
-	refuses atomic.Bool
+// configuredAt writes a configuration whose vendor is at that address.
+func configuredAt(t *testing.T, address string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "martsync.yaml")
+	text := "version: 1\nsources:\n  m: {type: marketo, endpoint: '" + address + "', client_id: x, client_secret: y}\n" +
+		"destinations:\n  lake: {type: files, path: lake}\nsyncs:\n  - {name: s, source: m, destination: lake}\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
-func newMute(t *testing.T) *mute {
-	m := &mute{asked: make(chan struct{}, 100)}
-	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// waiting starts martsync in a process of its own and returns its temporary folder, and what kills it, when it waits for a vendor
+// that does not answer.
+func waiting(t *testing.T) (dir string, kill func()) {
+	t.Helper()
+	asked := make(chan struct{}, 1)
+	mute := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body) // until it is read nobody notices that the client is gone
-		if m.refuses.Load() {
-			http.Error(w, "go away", http.StatusForbidden)
-			return
+		select {
+		case asked <- struct{}{}:
+		default:
 		}
-		m.asked <- struct{}{}
 		<-r.Context().Done()
 	}))
-	t.Cleanup(m.Close)
-	return m
-}
-
-// waiting starts martsync in a process of its own and returns its temporary folder, and what kills it, when it waits for the vendor.
-func (m *mute) waiting(t *testing.T, config string) (dir string, kill func()) {
-	t.Helper()
+	t.Cleanup(mute.Close)
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := temporary(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), servePatience)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program)
-	cmd.Args = []string{"martsync", "streams", "--config", config} // TestMain knows it by its name
+	cmd.Args = []string{"martsync", "streams", "--config", configuredAt(t, mute.URL)} // TestMain knows it by its name
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func (m *mute) waiting(t *testing.T, config string) (dir string, kill func()) {
 	}
 	t.Cleanup(kill)
 	select {
-	case <-m.asked:
+	case <-asked:
 	case <-ended:
 		t.Fatalf("the command has ended by itself: %v", cmd.ProcessState)
 	}
@@ -90,15 +90,15 @@ func temporary(t *testing.T) []string {
 	return all
 }
 
-// age makes everything in a folder an hour old.
-func age(t *testing.T, dir string) {
+// age makes everything in a folder so old. What is younger than nothing stays young, however long the machine takes.
+func age(t *testing.T, dir string, old time.Duration) {
 	t.Helper()
-	hourAgo := martsync.SystemClock{}.Now().Add(-time.Hour)
+	made := martsync.SystemClock{}.Now().Add(-old)
 	err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
 		if err != nil || e.Type()&fs.ModeSymlink != 0 {
 			return err
 		}
-		return os.Chtimes(path, hourAgo, hourAgo)
+		return os.Chtimes(path, made, made)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -109,19 +109,16 @@ func age(t *testing.T, dir string) {
 func TestTemporaryFoldersOfTheDead(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("TMP", os.Getenv("TMPDIR"))
-	vendor := newMute(t)
-	config := filepath.Join(t.TempDir(), "martsync.yaml")
-	text := "version: 1\nsources:\n  m: {type: marketo, endpoint: '" + vendor.URL + "', client_id: x, client_secret: y}\n" +
-		"destinations:\n  lake: {type: files, path: lake}\nsyncs:\n  - {name: s, source: m, destination: lake}\n"
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	vendor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "go away", http.StatusForbidden) }))
+	t.Cleanup(vendor.Close)
+	config := configuredAt(t, vendor.URL)
 	elsewhere := t.TempDir()
 	kept := filepath.Join(elsewhere, "kept")
 
-	dead, kill := vendor.waiting(t, config)
+	dead, kill := waiting(t)
 	kill()
-	living, _ := vendor.waiting(t, config)
+	age(t, dead, -time.Hour)
+	living, _ := waiting(t)
 	for _, err := range []error{
 		os.WriteFile(kept, []byte("kept"), 0o600), os.Symlink(elsewhere, filepath.Join(dead, "link")), os.Symlink(kept, filepath.Join(dead, "file")),
 		os.WriteFile(filepath.Join(dead, "part"), make([]byte, 1<<20), 0o600), os.WriteFile(filepath.Join(living, "part"), make([]byte, 10), 0o600),
@@ -130,7 +127,6 @@ func TestTemporaryFoldersOfTheDead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	vendor.refuses.Store(true)
 	command := func() (stderr string) {
 		var out, err strings.Builder
 		args := []string{"streams", "--config", config, "-vv", "--log-format", "text"}
@@ -144,8 +140,8 @@ func TestTemporaryFoldersOfTheDead(t *testing.T) {
 	if got := temporary(t); !slices.Contains(got, dead) || !slices.Contains(got, living) || len(got) != 2 {
 		t.Errorf("within a minute: got %v, want %s and %s", got, dead, living)
 	}
-	age(t, dead)
-	age(t, living)
+	age(t, dead, time.Hour)
+	age(t, living, time.Hour)
 	log := command()
 	if got := temporary(t); !slices.Equal(got, []string{living}) {
 		t.Errorf("later: got %v, want that of the living process only, %s", got, living)

@@ -58,8 +58,7 @@ syncs:
 func TestTwoBusinessUnitsInOneConfiguration(t *testing.T) {
 	long(t)
 	t.Parallel()
-	const speed = 3000
-	clock := simulate.Scaled(speed)
+	clock, pace := paced(3000)
 	org := pardotsim.NewOrg(11, pardotsim.DefaultUsers()...)
 	var units []*pardotsim.Server
 	for i, id := range []string{pardotsim.DefaultBusinessUnit, "0Uv5A000000MothCAA"} {
@@ -85,7 +84,7 @@ func TestTwoBusinessUnitsInOneConfiguration(t *testing.T) {
 		t.Helper()
 		var stdout, stderr strings.Builder
 		none := func(string) string { return "" }
-		args = append(args, "-c", path, "--speed", fmt.Sprint(speed))
+		args = append(args, "-c", path, "--speed", pace)
 		if code := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr, none); code != martsync.ExitOK {
 			t.Fatalf("martsync %v: exit code %d\n%s\n%s", args, code, stderr.String(), stdout.String())
 		}
