@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -109,47 +111,97 @@ func TestScrub(t *testing.T) {
 	}
 }
 
+// pipes connects a client and a server in memory, where the clock of a bubble sees that both wait.
+type pipes chan net.Conn
+
+func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p <- server:
+		return client, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p pipes) Accept() (net.Conn, error) {
+	if c, ok := <-p; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Time stands still in the bubble while anybody works, so how fast the machine is does not matter.
 func TestImpatient(t *testing.T) {
-	release := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/silent":
-			<-release
-		case "/stops":
-			_, _ = io.WriteString(w, "first")
-			w.(http.Flusher).Flush()
-			<-release
-		default:
-			_, _ = io.WriteString(w, "whole")
-		}
-	}))
-	defer server.Close()
-	defer close(release)
-	base := &http.Transport{}
-	defer base.CloseIdleConnections()
-	read := func(path string, patience time.Duration) (string, error) {
-		c := http.Client{Transport: Impatient(base, patience)}
-		resp, err := c.Get(server.URL + path)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		b, err := io.ReadAll(resp.Body)
-		return string(b), err
+	const patience = time.Minute
+	for _, tc := range []struct {
+		path  string
+		text  string
+		stall bool
+		took  time.Duration
+	}{
+		{"/whole", "whole", false, 0},
+		{"/slow", "slow", false, 4 * (patience - time.Second)}, // never silent for as long as that
+		{"/silent", "", true, patience},
+		{"/stops", "first", true, patience},
+	} {
+		t.Run(tc.path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conns, ended := make(pipes), make(chan struct{})
+				server := &http.Server{ReadHeaderTimeout: time.Hour, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					switch r.URL.Path {
+					case "/silent":
+						<-r.Context().Done()
+					case "/stops":
+						_, _ = io.WriteString(w, "first")
+						_ = http.NewResponseController(w).Flush()
+						<-r.Context().Done()
+					case "/slow":
+						for _, b := range []byte("slow") {
+							time.Sleep(patience - time.Second)
+							_, _ = w.Write([]byte{b})
+							_ = http.NewResponseController(w).Flush()
+						}
+					default:
+						_, _ = io.WriteString(w, "whole")
+					}
+				})}
+				go func() { defer close(ended); _ = server.Serve(conns) }()
+				defer func() { _ = server.Close(); <-ended }()
+				base := &http.Transport{DialContext: conns.dial}
+				defer base.CloseIdleConnections()
+
+				began := time.Now()
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://host.example"+tc.path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var text []byte
+				resp, err := Impatient(base, patience).RoundTrip(r)
+				if err == nil {
+					text, err = io.ReadAll(resp.Body)
+					_ = resp.Body.Close()
+				}
+				if string(text) != tc.text || (err != nil) != tc.stall || err != nil && !errors.Is(err, ErrStalled) {
+					t.Errorf("got %q, %v; want %q, stalled %v", text, err, tc.text, tc.stall)
+				}
+				if took := time.Since(began); took != tc.took {
+					t.Errorf("it took %v, want %v", took, tc.took)
+				}
+			})
+		})
 	}
-	if got, err := read("/whole", time.Minute); got != "whole" || err != nil {
-		t.Errorf("whole: %q, %v", got, err)
-	}
-	if _, err := read("/silent", 20*time.Millisecond); !errors.Is(err, ErrStalled) {
-		t.Errorf("no header: %v, want ErrStalled", err)
-	}
-	if got, err := read("/stops", 50*time.Millisecond); got != "first" || !errors.Is(err, ErrStalled) {
-		t.Errorf("body stops: %q, %v, want what came and ErrStalled", got, err)
-	}
+}
+
+func TestImpatientObeysItsCaller(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/whole", nil)
-	if _, err := Impatient(base, time.Minute).RoundTrip(r); !errors.Is(err, context.Canceled) {
+	obedient := roundTripper(func(r *http.Request) (*http.Response, error) { return nil, r.Context().Err() })
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://host.example/", nil)
+	if _, err := Impatient(obedient, time.Minute).RoundTrip(r); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled by the caller: %v, want context canceled", err)
 	}
 }

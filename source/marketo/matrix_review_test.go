@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -191,10 +192,10 @@ func TestE28WhatIsMissingIsSaidOnce(t *testing.T) {
 	users := marketosim.DefaultUsers()
 	d := newDepot(t, marketosim.Config{Options: simulate.Options{Rows: 640}, NoUpdatedAt: true, Users: users})
 	streams := []string{"program_members", "programs"}
-	denied := 0
+	var denied atomic.Int32 // by both streams
 	d.line.bend = func(resp *http.Response) error {
 		if strings.HasPrefix(resp.Request.URL.Path, "/rest/asset/v1/program/") {
-			denied++
+			denied.Add(1)
 			text := faulty("603", "Access denied")
 			resp.Body, resp.ContentLength = io.NopCloser(strings.NewReader(text)), int64(len(text))
 		}
@@ -205,8 +206,8 @@ func TestE28WhatIsMissingIsSaidOnce(t *testing.T) {
 		d.Change(300)
 		d.clock.Advance(2 * time.Hour)
 	}
-	if denied < 2 {
-		t.Errorf("programs were refused %d times, so this proves nothing", denied)
+	if n := denied.Load(); n < 2 {
+		t.Errorf("programs were refused %d times, so this proves nothing", n)
 	}
 	for stream, text := range map[string]string{"program_members": "are read whole", "programs": "cannot be read"} {
 		if n := strings.Count(d.notes(stream), text); n != 1 {

@@ -258,7 +258,7 @@ func TestDownloadsAskNothingElse(t *testing.T) {
 		})
 	}
 	s = l.open(t, byJobs("v4", l.streams...), func(c *Config) { c.Limits.Concurrent = 1 })
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // however slow the machine is
 	defer cancel()
 	out, err := pipeline.Run(ctx, &pipeline.Sync{Name: "lab", Source: s, Destination: memory.New(l.storage), Streams: l.streams, State: l.state, Clock: l.clock})
 	if err != nil || !out.Done || downloads == 0 {

@@ -9,7 +9,6 @@ import (
 	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/martsync/martsync"
 )
@@ -174,7 +173,7 @@ func replayEnds(t *testing.T, s Setup) {
 			t.Errorf("%s, the unit that ends with batch %d: %v", schema.Stream, units[i].last, err)
 		}
 	}
-	if err := goleak.Find(options...); err != nil {
+	if err := leaked(options); err != nil {
 		t.Error(err)
 	}
 }

@@ -87,7 +87,7 @@ type answer struct {
 
 // request sends a request with the user's headers. edit may change it.
 func (d *desk) request(method, path, body string, edit ...func(*http.Request)) (answer, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // however slow the machine is
 	defer cancel()
 	if !strings.Contains(path, "://") {
 		path = d.url + path
