@@ -293,15 +293,22 @@ func (p *parser) insertAll(over bool) plan {
 		qs := []string{"CREATE TEMP TABLE " + name + " AS " + src}
 		var counted []int
 		var names []string
+		// The types come from the query itself, since the temporary table does not exist yet; of all lists at once, since the
+		// engine plans the query each time. Columns of the query itself come last.
+		var lists []string
 		for _, in := range intos {
-			exprs := strings.Join(in.exprs, ", ")
-			if in.exprs == nil {
-				exprs = "*"
-			}
-			// The types come from the query itself: the temporary table does not exist yet.
-			types, err := c.describe(ctx, "SELECT "+exprs+" FROM ("+src+")")
-			if err != nil {
-				return nil, err
+			lists = append(lists, in.exprs...)
+		}
+		all, err := c.describe(ctx, "SELECT "+strings.Join(append(lists, "*"), ", ")+" FROM ("+src+")")
+		if err != nil {
+			return nil, err
+		}
+		whole := all[len(lists):]
+		for _, in := range intos {
+			exprs, types := "*", whole
+			if in.exprs != nil {
+				exprs = strings.Join(in.exprs, ", ")
+				types, all = all[:len(in.exprs)], all[len(in.exprs):]
 			}
 			if len(types) != len(in.cols) {
 				return nil, refuse("002020", "21S01", "SQL compilation error:\nInsert value list does not match column list expecting %d but got %d", len(in.cols), len(types))

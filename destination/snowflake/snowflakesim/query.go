@@ -3,6 +3,7 @@
 package snowflakesim
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -485,50 +486,27 @@ func (p *parser) tableFunction() string {
 	}
 }
 
-// inline is a table of texts as the engine may read it.
+// inline is a table of texts as the engine may read it: of a list of expressions as long as that it would make a plan for each.
 func inline(cols []col, rows [][]*string) string {
-	var b strings.Builder
-	b.WriteString("(SELECT ")
-	for i, c := range cols {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "CAST(%s AS %s) AS %s", duckIdent(fmt.Sprintf("c%d", i)), orText(c.typ).duck(), ident(c.name))
-	}
-	b.WriteString(" FROM (VALUES ")
-	if len(rows) == 0 {
-		b.WriteString("(" + strings.TrimSuffix(strings.Repeat("NULL, ", len(cols)), ", ") + ")")
-	}
+	list := make([]map[string]string, len(rows)) // what is NULL has no member
 	for r, row := range rows {
-		if r > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString("(")
+		list[r] = make(map[string]string, len(row))
 		for i, v := range row {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			if v == nil {
-				b.WriteString("NULL")
-			} else {
-				b.WriteString(lit(*v))
+			if v != nil {
+				list[r][fmt.Sprintf("c%d", i)] = *v
 			}
 		}
-		b.WriteString(")")
 	}
-	b.WriteString(") AS v(")
-	for i := range cols {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		b.WriteString(duckIdent(fmt.Sprintf("c%d", i)))
+	text, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // texts are JSON
 	}
-	b.WriteString(")")
-	if len(rows) == 0 {
-		b.WriteString(" WHERE FALSE")
+	var exprs, members []string
+	for i, c := range cols {
+		exprs = append(exprs, fmt.Sprintf("CAST(v.c%d AS %s) AS %s", i, orText(c.typ).duck(), ident(c.name)))
+		members = append(members, fmt.Sprintf(`"c%d":"VARCHAR"`, i))
 	}
-	b.WriteString(")")
-	return b.String()
+	return "(SELECT " + strings.Join(exprs, ", ") + " FROM (SELECT unnest(from_json(" + lit(string(text)) + ", '[{" + strings.Join(members, ",") + "}]')) AS v))"
 }
 
 func orText(t dtype) dtype {
