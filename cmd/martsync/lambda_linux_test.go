@@ -265,6 +265,7 @@ const maxInvocations = 300
 func (f *lambdaFunction) run(name string, stops int) {
 	f.t.Helper()
 	f.kinds = map[string]int{}
+	died := false // in the invocation before
 	for {
 		left := 2 * time.Minute
 		slow := time.Duration(f.kinds["killed"]+f.kinds["cut off"]) * 300 * time.Millisecond
@@ -286,9 +287,14 @@ func (f *lambdaFunction) run(name string, stops int) {
 		if f.service.invoked > maxInvocations {
 			f.t.Fatalf("%s: not done after %d invocations: %v, %+v", name, maxInvocations, f.kinds, r)
 		}
+		late := died // what the dead had sent when it died may be done only now
+		died = r.killed
 		switch {
 		case r.killed:
 			f.kinds["killed"]++
+			continue
+		case r.failure != nil && r.failure.Type == martsync.Conflict.String() && late: // the machine tries again
+			f.kinds["conflict"]++
 			continue
 		case r.failure != nil && r.failure.Type == martsync.Transient.String() && left < time.Minute: // the machine tries again, too
 			f.kinds["cut off"]++
