@@ -1,6 +1,7 @@
 package pardotsim
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -63,6 +64,17 @@ type exportField struct {
 type exportFile struct {
 	id   int64
 	file *simulate.File
+}
+
+// half is a size at which a file that ends there ends within a record. One that ended between two would be a whole file to
+// anybody: the vendor tells neither size nor rows.
+func (f exportFile) half() int64 {
+	size := f.file.Size / 2
+	var last bytes.Buffer
+	if size > 0 && f.file.WriteRange(&last, size-1, 1) == nil && last.String() == "\n" {
+		size--
+	}
+	return size
 }
 
 // beginExports makes the queue: one export at a time, the oldest first.
@@ -334,7 +346,7 @@ func (s *Server) download(c *caller, x *export, j simulate.Job, find func(n int,
 		size := f.file.Size
 		w := &faultWriter{c: c}
 		if fault := c.fault; fault != nil && fault.Name == "broken" {
-			size /= 2
+			size = f.half()
 		} else if fault != nil {
 			w.fault, w.left = fault, cutAt(fault, size)
 		}

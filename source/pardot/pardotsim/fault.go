@@ -18,7 +18,7 @@ var Faults = []simulate.FaultInfo{
 	{Name: "status", Help: "an HTTP status with a page of HTML, as gateways send", Keys: map[string]string{"status": "502"}},
 	{Name: "html", Help: "a maintenance page with HTTP 200 in place of the reply", Keys: nil},
 	{Name: "empty", Help: "HTTP 200 without a body", Keys: nil},
-	{Name: "broken", Help: "a reply that ends in the middle, correctly framed", Keys: nil},
+	{Name: "broken", Help: "a reply that ends in the middle of a record, correctly framed", Keys: nil},
 	{Name: "cut", Help: "the connection breaks after so many bytes of a body; by default, or if the body is shorter, after half of it", Keys: map[string]string{"after": ""}},
 	{Name: "slow", Help: "half a body, and the rest after this long on the account's clock", Keys: map[string]string{"for": "30s"}},
 	{Name: "hang", Help: "half a body, then nothing until the client gives up", Keys: nil},

@@ -258,3 +258,16 @@ func TestFaultsAreChecked(t *testing.T) {
 		t.Errorf("source configuration: %v", d.s.SourceConfig("http://x"))
 	}
 }
+
+// TestHalfAFileEndsWithinARecord: what ended between two would be a whole file to anybody.
+func TestHalfAFileEndsWithinARecord(t *testing.T) {
+	for content, want := range map[string]int64{"": 0, "\n": 0, "a\n": 1, "a\nb\n": 1, "a\nbc\n": 1, "abc\ndef\n": 3, "abc\ndefg\n": 3, "ab\ncdef\n": 4} {
+		file, err := simulate.NewFile(func(at simulate.Mark, emit func(simulate.Mark, []byte) error) error { return emit(at, []byte(content)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (exportFile{file: file}).half(); got != want {
+			t.Errorf("%q: got %d bytes, want %d", content, got, want)
+		}
+	}
+}
