@@ -30,6 +30,7 @@ import (
 	"github.com/martsync/martsync/internal/blob/blobtest"
 	"github.com/martsync/martsync/internal/blob/s3test"
 	"github.com/martsync/martsync/internal/connectors"
+	"github.com/martsync/martsync/internal/shard"
 	"github.com/martsync/martsync/simulate"
 )
 
@@ -79,8 +80,9 @@ type cluster struct {
 	dir     string
 	program string
 	clock   simulate.Time
-	speed   string           // of the clock
-	gates   map[string]*gate // of the accounts, by their names, which are also those of the syncs
+	speed   string            // of the clock
+	gates   map[string]*gate  // of the accounts, by the names of their simulators, which are also those of the syncs
+	read    map[string]string // by the same names: what the sources call the accounts
 
 	cronJobs   []cronJob
 	configMaps map[string]map[string]string
@@ -171,7 +173,7 @@ func newCluster(t *testing.T, rendering, program string) *cluster {
 	}
 	defer file.Close()
 	c := &cluster{
-		t: t, dir: t.TempDir(), program: program, gates: map[string]*gate{},
+		t: t, dir: t.TempDir(), program: program, gates: map[string]*gate{}, read: map[string]string{},
 		configMaps: map[string]map[string]string{}, secrets: map[string]map[string]string{"marketing-accounts": {}},
 	}
 	c.clock, c.speed = paced(killSpeed)
@@ -217,7 +219,7 @@ func (c *cluster) copyAccounts(shards int, lake func() files.Config) {
 		if sources[simulator.Name], err = configured.Open(t.Context(), env); err != nil {
 			t.Fatal(err)
 		}
-		accounts[simulator.Name] = account
+		accounts[simulator.Name], c.read[simulator.Name] = account, sources[simulator.Name].Account()
 		for key, value := range account.SourceConfig(server.URL) {
 			secret[strings.ToUpper(simulator.Name+"_"+key)] = fmt.Sprint(value)
 		}
@@ -282,11 +284,6 @@ type job struct {
 func (c *cluster) schedule(drains int) []*job {
 	c.t.Helper()
 	jobs, errs := make([]*job, len(c.cronJobs)), make([]error, len(c.cronJobs))
-	for _, g := range c.gates { // nobody knows yet at which Job an account is
-		if g.open(); drains > 0 {
-			g.limit(firstCalls, 0)
-		}
-	}
 	var all sync.WaitGroup
 	for i, cron := range c.cronJobs {
 		all.Go(func() { jobs[i], errs[i] = c.runJob(&cron, drains) })
@@ -300,7 +297,7 @@ func (c *cluster) schedule(drains int) []*job {
 	return jobs
 }
 
-// firstCalls is after how many calls of its account the first pod is drained: more than it makes before it says whose they are.
+// firstCalls is after how many calls of an account the first pod is drained.
 const firstCalls = 20
 
 // runJob does what the controller of Jobs does: a pod at a time, until one ends well or the rules say that the Job has
@@ -372,14 +369,29 @@ func act(rules []failureRule, container string, code int, disrupted bool) string
 	return "Count"
 }
 
-// at are the gates of the accounts at which the job has said that it is at work.
-func (c *cluster) at(output string) (gates []*gate) {
-	for name, g := range c.gates {
-		if strings.Contains(output, `"sync":"`+name+`"`) {
+// gatesOf are those of the accounts that the pods of a CronJob read: the syncs that it names, or all, and of these its shard.
+func (c *cluster) gatesOf(cron *cronJob) (gates []*gate, err error) {
+	args := cron.pod().Containers[0].Args
+	var part shard.Shard
+	for _, arg := range args {
+		if text, ok := strings.CutPrefix(arg, "--shard="); ok {
+			if part, err = shard.Parse(text); err != nil {
+				return nil, err
+			}
+		}
+	}
+	named := func(sync string) bool { return slices.Contains(args, sync) }
+	some := slices.ContainsFunc(slices.Collect(maps.Keys(c.gates)), named)
+	split := shard.Split(slices.Collect(maps.Values(c.read)), max(part.Count, 1))
+	for sync, g := range c.gates {
+		if (named(sync) || !some) && (part.Whole() || split[c.read[sync]] == part.Index) {
 			gates = append(gates, g)
 		}
 	}
-	return gates
+	if len(gates) == 0 {
+		return nil, fmt.Errorf("the pods of %q have nothing to do", args)
+	}
+	return gates, nil
 }
 
 // runPod does what a kubelet does: it lays out the volumes, starts the program and, once one of its accounts was called that
@@ -392,8 +404,12 @@ func (c *cluster) runPod(cron *cronJob, j *job, interrupt os.Signal, after int64
 	defer func() { err = errors.Join(err, detach()) }()
 	cmd := c.command(cron, root)
 	cmd.Stdout, cmd.Stderr = j.output, j.output
+	gates, err := c.gatesOf(cron)
+	if err != nil {
+		return 0, err
+	}
 	said := len(j.output.String())
-	for _, g := range c.at(j.output.String()) { // the first pod finds the limits of schedule
+	for _, g := range gates {
 		if g.open(); interrupt != nil {
 			g.limit(after, 0)
 		}
@@ -416,7 +432,7 @@ func (c *cluster) runPod(cron *cronJob, j *job, interrupt os.Signal, after int64
 			<-ended
 			return 0, errors.New("the pod does not come to its end")
 		case <-tick.C:
-			done = interrupt != nil && slices.ContainsFunc(c.at(j.output.String()[said:]), (*gate).isNear)
+			done = interrupt != nil && slices.ContainsFunc(gates, (*gate).isNear)
 		}
 	}
 	if err := cmd.Process.Signal(interrupt); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -433,8 +449,8 @@ func (c *cluster) runPod(cron *cronJob, j *job, interrupt os.Signal, after int64
 			<-ended
 			return 0, errors.New("the pod has not ended within terminationGracePeriodSeconds")
 		case <-tick.C:
-			if now := j.output.String()[said:]; strings.Contains(now, saysItStops) {
-				for _, g := range c.at(now) {
+			if strings.Contains(j.output.String()[said:], saysItStops) {
+				for _, g := range gates {
 					g.open()
 				}
 			}
