@@ -49,7 +49,7 @@ type app struct {
 	noInput    bool
 	pace       string    // --speed as it was given
 	speed      float64   // of the clock
-	origin     time.Time // when that clock showed the real time, unless the speed is 1
+	origin     time.Time // when that clock showed, or shows, the real time
 
 	client   *http.Client
 	secrets  func() *awssecret.Stores

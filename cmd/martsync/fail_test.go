@@ -148,14 +148,14 @@ func TestOnThisMachine(t *testing.T) {
 func TestStoppableLeaksNothing(t *testing.T) {
 	a, _, _ := newApp()
 	ctx, stop, release := a.stoppable(t.Context())
-	if stopping(stop) {
+	if isClosed(stop) {
 		t.Error("it stops without a signal")
 	}
 	release()
 	if ctx.Err() == nil {
 		t.Error("the context outlives the sync")
 	}
-	if stopping(stop) {
+	if isClosed(stop) {
 		t.Error("the end of the sync looks like a signal")
 	}
 }

@@ -2,16 +2,11 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
 	"testing"
-	"time"
-
-	"github.com/martsync/martsync"
-	"github.com/martsync/martsync/simulate"
 )
 
 // A gate is in front of accounts. It lets so many calls through and leaves the others without an answer until it is opened, so
@@ -65,15 +60,6 @@ func (g *gate) isNear() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return isClosed(g.near)
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // pass waits until a call may pass, and reports false if whoever makes it has gone.
@@ -162,14 +148,4 @@ func TestGate(t *testing.T) {
 		t.Errorf("got %q, want what was held", got)
 	}
 	pass("open again")
-}
-
-// paced is a clock of that speed, and the --speed by which a program in another process follows it. It begins at eight in the
-// morning: no test that runs for minutes comes to a midnight of its own by chance unless it runs through the days, nor
-// follows another clock than its programs since midnight has come to where it runs.
-func paced(speed float64) (clock simulate.Time, flag string) {
-	now := martsync.SystemClock{}.Now().UTC().Round(0)
-	morning := now.Truncate(24 * time.Hour).Add(8 * time.Hour)
-	origin := now.Add(-time.Duration(float64(morning.Sub(now)) / (speed - 1)))
-	return simulate.ScaledFrom(origin, speed), fmt.Sprintf("%v@%s", speed, origin.Format(time.RFC3339Nano))
 }

@@ -18,16 +18,13 @@ func (a *app) setPace(text string) error {
 	if err != nil || !(speed > 0) || math.IsInf(speed, 0) {
 		return usageError(fmt.Errorf("--speed is %s", text), "Use a number above 0.")
 	}
-	a.speed = speed
+	a.speed, a.origin = speed, simulate.Today()
 	if given {
 		if a.origin, err = parseOrigin(since); err != nil {
 			return usageError(fmt.Errorf("--speed is %s", text), "Use what martsync simulate tells, such as 60@2026-03-01.")
 		}
 	}
 	if speed != 1 {
-		if !given {
-			a.origin = simulate.Today()
-		}
 		a.clock = simulate.ScaledFrom(a.origin, speed)
 	}
 	return nil

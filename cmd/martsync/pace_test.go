@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -37,4 +38,14 @@ func TestPace(t *testing.T) {
 			t.Errorf("%q: got %v, want an error of kind config with a hint", wrong, err)
 		}
 	}
+}
+
+// paced is a clock of that speed, and the --speed by which a program in another process follows it. It begins at eight in the
+// morning: no test that runs for minutes comes to a midnight of its own by chance unless it runs through the days, nor
+// follows another clock than its programs since midnight has come to where it runs.
+func paced(speed float64) (clock simulate.Time, flag string) {
+	now := martsync.SystemClock{}.Now().UTC().Round(0)
+	morning := now.Truncate(24 * time.Hour).Add(8 * time.Hour)
+	origin := now.Add(-time.Duration(float64(morning.Sub(now)) / (speed - 1)))
+	return simulate.ScaledFrom(origin, speed), fmt.Sprintf("%v@%s", speed, origin.Format(time.RFC3339Nano))
 }

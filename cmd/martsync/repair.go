@@ -19,7 +19,7 @@ func (a *app) repairing(s *pipeline.Sync, p plan, env martsync.Env) {
 		for r, err := range audit.Repairs(ctx, audit.RepairOptions{
 			Options: audit.Options{Source: s.Source, Destination: s.Destination, Streams: s.Streams, Exclude: s.Exclude, TempDir: env.TempDir},
 			Sync:    s.ID, At: a.clock.Now(), Views: p.repair, Most: p.sync.RepairMost, Keep: keep,
-			Stopping: func() bool { return stopping(s.Stop) || p.timeUp(a.clock.Now()) },
+			Stopping: func() bool { return isClosed(s.Stop) || p.timeUp(a.clock.Now()) },
 		}) {
 			entry := martsync.LogEntry{
 				Time: a.clock.Now(), Sync: s.ID, Stream: r.Stream, Operation: "repair", Success: err == nil, Message: r.String(), Rows: int64(r.Stored + r.Gone),

@@ -113,7 +113,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	ctx, stop, release := a.stoppable(ctx)
 	defer release()
 
-	stopped := func(p plan) bool { return stopping(stop) || ctx.Err() != nil || p.timeUp(a.clock.Now()) }
+	stopped := func(p plan) bool { return isClosed(stop) || ctx.Err() != nil || p.timeUp(a.clock.Now()) }
 	results, code := runInTurn(plans, stopped, func(p plan, stopped bool) syncResult {
 		r, err := notBegun(p), error(nil)
 		if !stopped {
@@ -252,7 +252,7 @@ func (a *app) syncOne(ctx context.Context, p plan, store state.Store, env martsy
 	case err != nil:
 		r.Error, r.Hint, r.Exit = err.Error(), martsync.HintOf(err), codeOf(err)
 	case !r.Done:
-		r.Stopped = stopping(stop) || p.timeUp(a.clock.Now())
+		r.Stopped = isClosed(stop) || p.timeUp(a.clock.Now())
 		r.Exit = martsync.ExitWaiting
 	}
 	return r, err
@@ -370,9 +370,9 @@ func (a *app) stoppable(ctx context.Context) (_ context.Context, stop <-chan str
 // exitSignal is the exit code after a second signal, as shells have it for SIGINT.
 const exitSignal = 130
 
-func stopping(stop <-chan struct{}) bool {
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-stop:
+	case <-c:
 		return true
 	default:
 		return false
